@@ -1,0 +1,1 @@
+"""What the user writes; every call adds one node to the graph."""

@@ -1,0 +1,1 @@
+"""How state is kept: alignment, pending checkpoints, files, manifests, savepoints."""

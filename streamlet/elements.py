@@ -1,0 +1,122 @@
+"""What travels through channels: batches of records, and the control elements between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+MIN_TIMESTAMP: Final = -(2**63)
+"""The watermark before any other; as a record's timestamp it means "none"."""
+
+MAX_TIMESTAMP: Final = 2**63 - 1
+"""The watermark after the last record of a bounded input."""
+
+T = TypeVar("T")
+
+
+class OutputTag(Generic[T]):
+    """Names a side output. Tags are equal by id.
+
+    >>> OutputTag("late") == OutputTag("late")
+    True
+    """
+
+    __slots__ = ("id", "type")
+
+    def __init__(self, id: str, type: type[T] | None = None) -> None:  # noqa: A002 - api.md names
+        if not isinstance(id, str) or not id:
+            raise ValueError(f"an OutputTag needs a non-empty string id, got {id!r}")
+        self.id = id
+        self.type = type
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OutputTag) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash((OutputTag, self.id))
+
+    def __repr__(self) -> str:
+        return f"OutputTag({self.id!r})"
+
+
+@dataclass(slots=True)
+class RowBatch:
+    """Records as parallel lists, in arrival order.
+
+    `timestamps` (epoch ms) is None when no record of the batch has one; `keys` holds the canonical
+    keys after a `key_by`, and None elsewhere. A batch is never changed once it was emitted:
+    several consumers may share it.
+    """
+
+    values: list[Any]
+    timestamps: list[int] | None = None
+    keys: list[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def slice(self, start: int, stop: int) -> RowBatch:
+        """The records in [start, stop)."""
+        if start == 0 and stop >= len(self.values):
+            return self
+        return RowBatch(
+            self.values[start:stop],
+            None if self.timestamps is None else self.timestamps[start:stop],
+            None if self.keys is None else self.keys[start:stop],
+        )
+
+    def take(self, positions: Sequence[int]) -> RowBatch:
+        """The records at these positions, in that order."""
+        return RowBatch(
+            [self.values[i] for i in positions],
+            None if self.timestamps is None else [self.timestamps[i] for i in positions],
+            None if self.keys is None else [self.keys[i] for i in positions],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SideBatch:
+    """A batch for one side output; only consumers of that tag see it."""
+
+    tag_id: str
+    batch: RowBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Says: no further record with a timestamp <= `timestamp_ms`."""
+
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """Says whether a channel takes part in event time (active) or is silent (idle)."""
+
+    is_idle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Separates the records before checkpoint `checkpoint_id` from those after it."""
+
+    checkpoint_id: int
+    is_savepoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBarrier:
+    """Says: checkpoint `checkpoint_id` was aborted; do not wait for its barrier."""
+
+    checkpoint_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfInput:
+    """Says: no record will follow on this channel. Barriers still do."""
+
+
+Element: TypeAlias = (
+    RowBatch | SideBatch | Watermark | StreamStatus | Barrier | CancelBarrier | EndOfInput
+)

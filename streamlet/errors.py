@@ -1,0 +1,59 @@
+"""Every error streamlet raises, by what must happen next.
+
+    StreamletError
+    |-- GraphError       the pipeline cannot work: nothing was started
+    |-- ConfigError      a setting or an argument is wrong: nothing was started
+    |-- RestoreError     the state cannot be taken over: nothing was started
+    |-- TransientError   restart from the last checkpoint
+    |-- FatalError       stop the job: a restart would meet the same again
+    |   |-- RecordError    a record cannot be read, keyed or stamped
+    |   `-- StateTypeError a value that state cannot keep
+    `-- InternalError    a bug in streamlet
+
+An exception of user code keeps its own type and gets a note with the place (`note_place`); the
+job's restart strategy decides what happens then.
+"""
+
+from __future__ import annotations
+
+
+class StreamletError(Exception):
+    """Base of all errors that streamlet itself raises."""
+
+
+class GraphError(StreamletError):
+    """The pipeline cannot work as written. Raised while building; nothing was started."""
+
+
+class ConfigError(StreamletError, ValueError):
+    """A setting or an argument is wrong. Nothing was started."""
+
+
+class RestoreError(StreamletError):
+    """A checkpoint or savepoint cannot be taken over. Nothing was started or changed."""
+
+
+class TransientError(StreamletError):
+    """Something outside failed; the job restarts from its last checkpoint."""
+
+
+class FatalError(StreamletError):
+    """A restart would meet the same failure again; the job stops."""
+
+
+class RecordError(FatalError):
+    """A record cannot be read, keyed or stamped."""
+
+
+class StateTypeError(FatalError, TypeError):
+    """A value that state cannot keep: its type is not one the codec knows."""
+
+
+class InternalError(StreamletError):
+    """A bug in streamlet: please report it with the text."""
+
+
+def note_place(error: BaseException, note: str) -> None:
+    """Adds `note` to the error once, so that an error that crosses two layers says it once."""
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

@@ -1,0 +1,1 @@
+"""Everything whose input is a timestamp: watermarks, timers, windows."""

@@ -1,0 +1,1 @@
+"""The logic: synchronous, with no clock, no socket and no event loop of its own."""

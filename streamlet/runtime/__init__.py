@@ -1,0 +1,1 @@
+"""The shell: every task, queue, socket, thread and await is in here."""

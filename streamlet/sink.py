@@ -1,0 +1,84 @@
+"""What a sink for records must offer.
+
+At every barrier a writer's records are flushed and described by committables. They travel with the
+checkpoint; once it is complete, `Sink.commit` makes them visible. A crash between the two commits
+the same committables again after the restore, so a commit must be idempotent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class WriterContext:
+    """Where a writer runs, and for which checkpoint it writes."""
+
+    run_id: str
+    """Unique per run and attempt of a job, so that no two attempts ever write one name."""
+    subtask_index: int
+    parallelism: int
+    checkpoint_id: int = 1
+    """The checkpoint that will cover the records being written; set anew before each `flush`."""
+    restored: Sequence[Any] = ()
+    """This subtask's share of what the writers' `snapshot` gave in the restored checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreContext:
+    """What a sink may know when a job goes on from a checkpoint, before any writer exists."""
+
+    checkpoint_id: int
+    """The restored checkpoint; 0: the job starts empty."""
+    run_ids: Sequence[str]
+    """All earlier runs of this job, the attempts of this run included."""
+    later_output: str = "refuse"
+    """What to do with output newer than the checkpoint: "refuse", "keep" or "discard"."""
+
+
+class SinkWriter(ABC, Generic[T]):
+    """Writes the records of one subtask. Called by one thread at a time."""
+
+    @abstractmethod
+    def write(self, values: Sequence[T], timestamps: Sequence[int] | None) -> None:
+        """Takes records in order; `timestamps` is parallel to them, or None."""
+
+    def flush(self) -> None:
+        """Called at every barrier and at the end of input, before `prepare_commit`."""
+
+    def prepare_commit(self) -> Sequence[Any]:
+        """What to commit once the checkpoint is complete; values that state can keep."""
+        return ()
+
+    def snapshot(self) -> Any:
+        """What a restored writer must know (None: nothing); asked after `prepare_commit`."""
+        return None
+
+    def sync(self) -> None:
+        """Makes durable what the last `prepare_commit` spoke of. Called in a thread, while
+        `write` goes on; the checkpoint is acknowledged only after it."""
+
+    def close(self) -> None:
+        """Gives back what the writer holds. Called once, on every way out."""
+
+
+class Sink(ABC, Generic[T]):
+    """Creates one writer per subtask, and commits what the writers prepared."""
+
+    name: str = "sink"
+    """How the operator is called unless the pipeline names it."""
+
+    @abstractmethod
+    def create_writer(self, ctx: WriterContext) -> SinkWriter[T]: ...
+
+    def commit(self, committables: Sequence[Any]) -> None:
+        """Makes prepared output visible. Called in a thread, in checkpoint order; idempotent."""
+
+    def recover(self, ctx: RestoreContext) -> None:
+        """Called once per attempt, after restored committables were committed and before any
+        writer exists: removes what crashed attempts left, refuses what cannot be right."""

@@ -1,0 +1,1 @@
+"""What an operator remembers: keys, codecs, descriptors, and the write-back log over a store."""
