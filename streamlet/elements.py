@@ -102,7 +102,10 @@ class Barrier:
     """Separates the records before checkpoint `checkpoint_id` from those after it."""
 
     checkpoint_id: int
-    is_savepoint: bool = False
+    savepoint_directory: str | None = None
+    """Where a savepoint's files go; None: it is a checkpoint."""
+    keeps_state: bool = True
+    """False: it only marks the end of input for sinks, in a job without checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,9 +173,9 @@ class ProcessWindowFunction(Function, ABC, Generic[In, Out, K, W]):
             """State of this key over all its windows."""
 
     @abstractmethod
-    def process(self, key: K, ctx: ProcessWindowFunction.Context, elements: Iterable[In], /) -> (
-        Output
-    ): ...
+    def process(
+        self, key: K, ctx: ProcessWindowFunction.Context, elements: Iterable[In], /
+    ) -> Output: ...
 
     def clear(self, ctx: ProcessWindowFunction.Context, /) -> None:
         """Called when the window is cleaned up: clear `window_state()` here."""

@@ -20,7 +20,7 @@ class WriterContext:
     """Where a writer runs, and for which checkpoint it writes."""
 
     run_id: str
-    """Unique per run and attempt of a job, so that no two attempts ever write one name."""
+    """Unique per run of a job; its attempts share it, and tell their output by checkpoint id."""
     subtask_index: int
     parallelism: int
     checkpoint_id: int = 1
@@ -82,3 +82,6 @@ class Sink(ABC, Generic[T]):
     def recover(self, ctx: RestoreContext) -> None:
         """Called once per attempt, after restored committables were committed and before any
         writer exists: removes what crashed attempts left, refuses what cannot be right."""
+
+    def close(self) -> None:
+        """Called once, at the end of the job: gives back what `commit` and `recover` took."""

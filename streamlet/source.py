@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
 
-from streamlet.elements import RowBatch, StreamStatus, Watermark
+from streamlet.elements import OutputTag, RowBatch, StreamStatus, Watermark
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,10 @@ class PartitionReader(ABC, Generic[T]):
 
         Any value that state can keep: a number, a string, bytes, or tuples, lists, dicts of them.
         """
+
+    def dead_letters(self) -> list[Any]:
+        """What the last poll could not read; goes to the source's `dead_letter_tag`."""
+        return []
 
     def close(self) -> None:
         """Gives back what the reader holds. Called once, on every way out."""
@@ -74,6 +78,9 @@ class Source(ABC, Generic[T]):
 
     blocking: bool = False
     """Whether `poll` may block: then each reader gets a thread of its own."""
+
+    dead_letter_tag: OutputTag[Any] | None = None
+    """The side output for records that cannot be read, where the source offers one."""
 
     name: str = "source"
     """How the operator is called unless the pipeline names it."""

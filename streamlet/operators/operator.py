@@ -11,7 +11,7 @@ from streamlet.clock import Clock
 from streamlet.elements import Element, RowBatch, SideBatch, StreamStatus, Watermark
 from streamlet.functions import Function
 from streamlet.metrics import MetricGroup
-from streamlet.state.log import Generation, StateLog
+from streamlet.state.log import StateLog
 
 
 class Output:
@@ -70,14 +70,12 @@ class OperatorContext:
 
 @dataclass(slots=True)
 class OperatorSnapshot:
-    """What one operator adds to a checkpoint, frozen at the barrier."""
+    """What one operator adds to a checkpoint beside keyed state, which the task freezes itself."""
 
     operator_state: list[Any] = field(default_factory=list)
     """Items that a restore may spread over other subtasks; values that state can keep."""
     committables: list[Any] = field(default_factory=list)
     """What the sink commits once the checkpoint is complete."""
-    keyed_state: Generation | None = None
-    """The frozen changes of keyed state, to be written out in a thread."""
     sync: Callable[[], None] | None = None
     """Work that must be done in a thread before the checkpoint is acknowledged."""
 

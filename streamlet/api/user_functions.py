@@ -1,0 +1,100 @@
+"""Checks of the functions and selectors users hand in, while their line is still at hand."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from streamlet.api.call_site import refusal
+from streamlet.errors import GraphError
+from streamlet.functions import Function, KeyedProcessFunction
+from streamlet.selectors import Selector, compile_selector
+
+F = TypeVar("F")
+
+
+def checked_function(
+    function: F, method: str, *classes: type, is_plain_allowed: bool = True, may_yield: bool = False
+) -> F:
+    """The function the graph keeps: a copy of a Function object, a plain callable as it is.
+
+    `classes` are the Function classes that `method` takes; other Function objects must be callable.
+    `may_yield`: whether a plain callable may be a generator function.
+    """
+    if isinstance(function, Function) and isinstance(function, classes):
+        return _prototype(function, method)
+    _refuse_wrong_kind(function, method, classes, is_plain_allowed)
+    if inspect.iscoroutinefunction(function):
+        raise refusal(method, f"got the coroutine function {_name(function)}; give a plain one")
+    if inspect.isgeneratorfunction(function) and not may_yield:
+        raise refusal(
+            method,
+            f"got the generator function {_name(function)}, whose one result would be a "
+            "generator. Return the value, or use flat_map() or process() for many",
+        )
+    return _prototype(function, method) if isinstance(function, Function) else function
+
+
+def checked_selector(method: str, *selectors: Selector) -> Callable[[Any], Any]:
+    """The compiled selectors; a refusal that names the user's line for what are none."""
+    try:
+        return compile_selector(*selectors)
+    except GraphError as error:
+        raise refusal(method, f"got a wrong selector: {error}") from None
+
+
+def describe_function(function: object) -> str:
+    """How plans name a function."""
+    return _name(function)
+
+
+def _refuse_wrong_kind(
+    function: object, method: str, classes: tuple[type, ...], is_plain_allowed: bool
+) -> None:
+    takes = " or ".join(
+        [*(f"a {cls.__name__}" for cls in classes), *(["a callable"] if is_plain_allowed else [])]
+    )
+    if isinstance(function, type) and issubclass(function, Function):
+        raise refusal(
+            method, f"got the class {_name(function)}; give an instance: {_name(function)}()"
+        )
+    if isinstance(function, KeyedProcessFunction):
+        raise refusal(
+            method,
+            f"takes {takes}, got the KeyedProcessFunction {_name(function)}. "
+            "It needs a key: call .key_by(...) before .process(...)",
+        )
+    if not is_plain_allowed or not callable(function):
+        raise refusal(method, f"takes {takes}, got {_describe_value(function)}")
+
+
+def _prototype(function: F, method: str) -> F:
+    """A copy made now: later changes of the user's object change nothing, and copying works."""
+    try:
+        return copy.deepcopy(function)
+    except Exception as error:
+        raise _uncopyable(function, method, error) from error
+
+
+def _uncopyable(function: object, method: str, error: Exception) -> GraphError:
+    return refusal(
+        method,
+        f"got {_name(function)}, which cannot be copied ({type(error).__name__}: {error}). Each "
+        "subtask works on its own copy: what cannot be copied (a connection, a lock, an open "
+        "file) must not be made in __init__; create it in open()",
+    )
+
+
+def _describe_value(value: object) -> str:
+    text = repr(value)
+    text = text if len(text) <= 80 else text[:77] + "..."
+    return f"{text} of type {type(value).__name__}"
+
+
+def _name(function: object) -> str:
+    if isinstance(function, Function):
+        return type(function).__qualname__
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name).rpartition("<locals>.")[2]

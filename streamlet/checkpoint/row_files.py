@@ -1,0 +1,89 @@
+"""Parquet files of state rows: written once, checked when read, merged where they pile up."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from streamlet.checkpoint.disk import Disk, writing
+from streamlet.checkpoint.manifest import FileEntry, ScopedFile
+from streamlet.errors import RestoreError
+from streamlet.state.rows import STATE_ROWS
+
+_ROW_KEY = ("state", "key", "namespace", "map_key")
+
+
+def write_rows(
+    disk: Disk,
+    path: Path,
+    relative_to: Path,
+    batches: Iterable[pa.RecordBatch],
+    checkpoint_id: int,
+    schema: pa.Schema = STATE_ROWS,
+) -> FileEntry:
+    """Writes the batches to a new file, durable when this returns. Called in a thread."""
+    rows = 0
+    with writing(path):
+        with disk.create(path) as file:
+            with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
+            disk.sync(file)
+        content = disk.read(path)
+    relative = Path(os.path.relpath(path, relative_to)).as_posix()
+    return FileEntry(
+        relative, len(content), hashlib.sha256(content).hexdigest(), rows, checkpoint_id
+    )
+
+
+def read_file(disk: Disk, directory: Path, entry: FileEntry) -> pa.Table:
+    """The rows of one file; raises RestoreError when it is not what the manifest says."""
+    path = Path(os.path.normpath(directory / entry.path))
+    try:
+        content = disk.read(path)
+    except OSError as error:
+        raise RestoreError(f"the file {path} of the checkpoint cannot be read: {error}") from error
+    if len(content) != entry.size_bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise RestoreError(
+            f"the file {path} is damaged: its size or checksum is not what the manifest says "
+            f"({len(content)} bytes, expected {entry.size_bytes})"
+        )
+    return pq.read_table(pa.BufferReader(content))
+
+
+def read_state(
+    disk: Disk, directory: Path, files: Sequence[ScopedFile], key_groups: range
+) -> Iterator[pa.RecordBatch]:
+    """The rows of these key groups, file by file: later rows override earlier ones."""
+    for scoped in files:
+        first = max(scoped.first_key_group, key_groups.start)
+        last = min(scoped.last_key_group, key_groups.stop - 1)
+        if first > last:
+            continue
+        table = read_file(disk, directory, scoped.file)
+        group = table["key_group"]
+        inside = pc.and_(pc.greater_equal(group, first), pc.less_equal(group, last))
+        yield from table.filter(inside).to_batches(max_chunksize=4096)
+
+
+def merge_rows(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """One table of what is alive: of rows with one key the last counts, deleted ones go.
+
+    All of it runs in Arrow's threads, without the GIL.
+    """
+    table = pa.Table.from_batches(batches, schema=STATE_ROWS)
+    if table.num_rows == 0:
+        return table
+    order = pa.array(range(table.num_rows), pa.int64())
+    keys = table.select(list(_ROW_KEY)).append_column("order", order)
+    latest = keys.group_by(list(_ROW_KEY), use_threads=True).aggregate([("order", "max")])
+    positions = pc.sort_indices(latest["order_max"])
+    merged = table.take(latest["order_max"].take(positions))
+    return merged.filter(pc.invert(merged["deleted"]))

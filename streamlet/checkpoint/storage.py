@@ -1,0 +1,204 @@
+"""Where the checkpoints of one job name are kept, and which of them still count.
+
+    <root>/<job name>/lock
+    <root>/<job name>/<run id>/run.json          what became of the run
+                              /state/*.parquet   immutable files of keyed state
+                              /chk-<n>/          operator state and, last, the manifest
+
+Live files are those that a retained manifest names; nothing is deleted before the newer manifest
+is durable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from streamlet.checkpoint.disk import Disk, writing
+from streamlet.checkpoint.manifest import MANIFEST_NAME, Manifest, read_manifest
+from streamlet.errors import RestoreError
+
+_CHECKPOINT_NAME: Final = re.compile(r"chk-(\d+)")
+_STATE_FILE_NAME: Final = re.compile(r"(\d+)-.*\.parquet")
+RUN_FILE: Final = "run.json"
+
+
+class RunRecord(msgspec.Struct):
+    """What became of one run of a job; kept beside its checkpoints."""
+
+    id: str
+    name: str
+    started_ms: int
+    state: str = "RUNNING"
+    ended_ms: int | None = None
+    last_checkpoint: int = 0
+    """The id of the latest complete checkpoint; 0: none."""
+    restored_from: str | None = None
+    """The checkpoint or savepoint with which the run began."""
+    savepoint: str | None = None
+    """Where a stop with savepoint put it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCheckpoint:
+    """A directory with a whole manifest."""
+
+    checkpoint_id: int
+    directory: Path
+
+
+class CheckpointStorage:
+    """The checkpoints of one job name; the runs of that name are its subdirectories."""
+
+    def __init__(self, disk: Disk, root: Path, job_name: str, run_id: str) -> None:
+        self._disk = disk
+        self._job = root / job_name
+        self.run = self._job / run_id
+        self.state = self.run / "state"
+
+    def create(self) -> None:
+        """Makes the directories of this run."""
+        with writing(self.run):
+            self._disk.make_directory(self.state)
+
+    def checkpoint_directory(self, checkpoint_id: int) -> Path:
+        return self.run / f"chk-{checkpoint_id}"
+
+    def highest_id(self) -> int:
+        """The highest checkpoint id that any run of this job has used, whole or not."""
+        ids = [0]
+        for run in self._disk.list(self._job):
+            for entry in [*self._disk.list(run), *self._disk.list(run / "state")]:
+                if match := _CHECKPOINT_NAME.fullmatch(entry.name):
+                    ids.append(int(match[1]))
+                elif match := _STATE_FILE_NAME.fullmatch(entry.name):
+                    ids.append(int(match[1]))
+        return max(ids)
+
+    def whole_checkpoints(self, run: Path) -> list[FoundCheckpoint]:
+        """The complete checkpoints of one run, oldest first."""
+        found = []
+        for entry in self._disk.list(run):
+            match = _CHECKPOINT_NAME.fullmatch(entry.name)
+            if match and entry / MANIFEST_NAME in self._disk.list(entry):
+                found.append(FoundCheckpoint(int(match[1]), entry))
+        return sorted(found, key=lambda checkpoint: checkpoint.checkpoint_id)
+
+    def latest_checkpoint(self) -> FoundCheckpoint | None:
+        """The newest complete checkpoint of this run."""
+        found = self.whole_checkpoints(self.run)
+        return found[-1] if found else None
+
+    def retain(self, count: int) -> None:
+        """Deletes what the `count` newest checkpoints of this run do not need.
+
+        Files for a checkpoint newer than the newest complete one are still being written or may yet
+        be referenced: they stay. Safe to be cut off anywhere: manifests go before their files.
+        """
+        found = self.whole_checkpoints(self.run)
+        for old in found[:-count]:
+            discard(self._disk, old.directory)
+        live = {path for kept in found[-count:] for path in self._files_of(kept)}
+        newest = found[-1].checkpoint_id if found else 0
+        for path in self._disk.list(self.state):
+            match = _STATE_FILE_NAME.fullmatch(path.name)
+            if match and int(match[1]) <= newest and path not in live:
+                self._disk.remove(path)
+
+    def _files_of(self, found: FoundCheckpoint) -> Iterator[Path]:
+        for entry in read_manifest(self._disk, found.directory).files():
+            yield (found.directory / entry.path).resolve()
+
+    def write_run(self, record: RunRecord) -> None:
+        """Replaces the run's record."""
+        temporary = self.run / f".{RUN_FILE}.inprogress"
+        with writing(temporary):
+            with self._disk.create(temporary) as file:
+                file.write(msgspec.json.format(msgspec.json.encode(record), indent=2))
+                self._disk.sync(file)
+            self._disk.rename(temporary, self.run / RUN_FILE)
+            self._disk.sync_directory(self.run)
+
+    def earlier_runs(self) -> list[RunRecord]:
+        """The other runs of this job, oldest first."""
+        records = []
+        for run in self._disk.list(self._job):
+            if run != self.run and run / RUN_FILE in self._disk.list(run):
+                records.append(read_run(self._disk, run))
+        return sorted(records, key=lambda record: (record.started_ms, record.id))
+
+    def run_directory(self, run_id: str) -> Path:
+        return self._job / run_id
+
+
+def discard(disk: Disk, directory: Path) -> None:
+    """Deletes a checkpoint, its manifest first: what is left of a cut-off deletion is none."""
+    disk.remove(directory / MANIFEST_NAME)
+    disk.remove(directory)
+
+
+def read_run(disk: Disk, run: Path) -> RunRecord:
+    """The record of one run."""
+    try:
+        return msgspec.json.decode(disk.read(run / RUN_FILE), type=RunRecord)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RestoreError(f"{run / RUN_FILE} is damaged: {error}") from error
+
+
+def find_snapshot(path: Path) -> Path:
+    """The directory of a checkpoint or savepoint that a user named: it, or its manifest."""
+    return path.parent if path.name == MANIFEST_NAME else path
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """From where `--resume` goes on."""
+
+    directory: Path | None
+    """None: an earlier run never completed a checkpoint, so the job starts over."""
+    is_finished: bool
+    said: str
+    """One sentence for the user."""
+
+
+def resume_point(storage: CheckpointStorage) -> ResumePoint:
+    """From where the job of this name goes on; RestoreError when state would be lost."""
+    runs = storage.earlier_runs()
+    if not runs:
+        raise RestoreError(
+            f"there is nothing to resume: no run of a job of this name is recorded in "
+            f"{storage.run.parent}; run it once without --resume, or name a savepoint with -s"
+        )
+    latest = runs[-1]
+    directory = storage.run_directory(latest.id)
+    if latest.state == "FINISHED" and latest.savepoint is None:
+        return ResumePoint(None, True, f"run {latest.id} has finished: there is nothing to resume")
+    if latest.savepoint is not None:
+        return _existing(
+            Path(latest.savepoint), f"the savepoint with which run {latest.id} stopped"
+        )
+    if found := storage.whole_checkpoints(directory):
+        return _existing(found[-1].directory, f"checkpoint {found[-1].checkpoint_id}")
+    if latest.last_checkpoint:
+        raise RestoreError(
+            f"run {latest.id} completed checkpoint {latest.last_checkpoint}, but no whole "
+            f"checkpoint is left in {directory}; name a savepoint with -s, or start over without "
+            "--resume"
+        )
+    if latest.restored_from is not None:
+        return _existing(Path(latest.restored_from), f"the state with which run {latest.id} began")
+    return ResumePoint(None, False, f"run {latest.id} completed no checkpoint: starting over")
+
+
+def _existing(directory: Path, what: str) -> ResumePoint:
+    if not (directory / MANIFEST_NAME).exists():
+        raise RestoreError(
+            f"{what} is gone: there is no manifest in {directory}; name a savepoint with -s, or "
+            "start over without --resume"
+        )
+    return ResumePoint(directory, False, f"resuming from {what}: {directory}")

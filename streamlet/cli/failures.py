@@ -1,0 +1,99 @@
+"""What a user sees when something failed: the message, their own lines, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from streamlet.errors import ConfigError, GraphError, InternalError, RestoreError, StreamletError
+
+FAILED = 1
+USAGE = 2
+NOT_RESTORED = 3
+INTERRUPTED = 130
+
+MAX_LINES = 15
+_MAX_FRAMES = 4
+_OWN_DIRECTORIES = (
+    str(Path(__file__).resolve().parents[1]),
+    str(Path(traceback.__file__).resolve().parent / "asyncio"),
+    str(Path(traceback.__file__).resolve().parent / "concurrent"),
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """What the process says about this failure to the shell."""
+    if isinstance(error, ConfigError | GraphError):
+        return USAGE
+    return NOT_RESTORED if isinstance(error, RestoreError) else FAILED
+
+
+def render(error: BaseException, *, is_debug: bool = False) -> str:
+    """The failure in at most 15 lines; with `is_debug` the whole traceback."""
+    error = _single(error)
+    if is_debug:
+        return "".join(traceback.format_exception(error)).rstrip()
+    lines = _streamlet_lines(error) if isinstance(error, StreamletError) else _user_lines(error)
+    notes = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines()]
+    room = max(MAX_LINES - len(notes), 3)
+    return "\n".join([*_shortened(lines, room), *notes][:MAX_LINES])
+
+
+def _single(error: BaseException) -> BaseException:
+    """A group of one is that one: task groups wrap what their only task raised."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _streamlet_lines(error: StreamletError) -> list[str]:
+    """The message, and the user's line that led to it unless the message names it."""
+    lines = f"error: {error}".splitlines()
+    frames = _user_frames(error)
+    if frames:
+        frame = frames[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        if place not in str(error):
+            lines.append(f"  at {place}: {frame.line}")
+    if isinstance(error, InternalError):
+        lines.append("this is a bug in streamlet; --debug shows where")
+    return lines
+
+
+def _user_lines(error: BaseException) -> list[str]:
+    """A traceback of the user's own frames."""
+    lines: list[str] = []
+    frames = _user_frames(error)
+    if frames:
+        lines.append("Traceback (your lines; --debug shows all):")
+        lines += traceback.StackSummary.from_list(frames[-_MAX_FRAMES:]).format()
+        lines = [line for entry in lines for line in entry.rstrip().splitlines()]
+    summary = traceback.TracebackException.from_exception(error)
+    summary.__notes__ = None  # rendered after the traceback was cut
+    for text in summary.format_exception_only():
+        lines += text.rstrip().splitlines()
+    if cause := error.__cause__:
+        lines.append(f"caused by {type(cause).__name__}: {cause}".splitlines()[0])
+    return lines
+
+
+def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    return [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<frozen", *_OWN_DIRECTORIES))
+    ]
+
+
+def _shortened(lines: list[str], room: int) -> list[str]:
+    """The first and the last lines when there are too many: both ends say most."""
+    if len(lines) <= room:
+        return lines
+    first = room // 2
+    return [*lines[:first], "  ...", *lines[len(lines) - (room - first - 1) :]]
+
+
+def say(text: str) -> None:
+    """A message to the user; stdout is kept for results."""
+    print(text, file=sys.stderr, flush=True)

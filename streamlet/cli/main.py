@@ -1,0 +1,79 @@
+"""The entry of the `streamlet` command: calls what was typed, turns failures into exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from streamlet import __version__
+from streamlet.cli import failures, jobs, run, settings
+from streamlet.cli.arguments import parse
+from streamlet.clock import SystemClock
+from streamlet.config import Configuration
+from streamlet.errors import StreamletError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code; `argv` is `sys.argv[1:]` unless given."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = parse(words, __version__)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else failures.USAGE
+    env = dict(os.environ)
+    arguments.debug = arguments.debug or env.get("STREAMLET_DEBUG", "0") not in ("", "0")
+    warnings = _WarningsOnStderr()
+    logger = logging.getLogger("streamlet")
+    logger.addHandler(warnings)
+    try:
+        return _dispatch(arguments, words, env)
+    except KeyboardInterrupt:
+        return failures.INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has gone (`| head`): nothing is wrong. Python would complain when
+        # it flushes stdout at exit, so stdout now leads nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except StreamletError as error:
+        failures.say(failures.render(error, is_debug=arguments.debug))
+        return failures.exit_code(error)
+    finally:
+        logger.removeHandler(warnings)
+
+
+def _dispatch(arguments: Namespace, words: Sequence[str], env: Mapping[str, str]) -> int:
+    clock = SystemClock()
+    match arguments.command:
+        case "run":
+            return run.run(arguments, words, env, clock)
+        case "plan":
+            return run.plan(arguments, env)
+        case "config":
+            return settings.show(arguments, env)
+    config = Configuration.load(env, Path.cwd())
+    if arguments.command == "list":
+        return jobs.list_jobs(arguments, config, clock)
+    return _JOB_COMMANDS[arguments.command](arguments, config)
+
+
+_JOB_COMMANDS = {
+    "status": jobs.status,
+    "logs": jobs.logs,
+    "savepoint": jobs.savepoint,
+    "stop": jobs.stop,
+    "cancel": jobs.cancel,
+}
+
+
+class _WarningsOnStderr(logging.Handler):
+    """Says warnings of the engine; asks for stderr anew, since the live view replaces it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failures.say(f"{record.levelname.lower()}: {record.getMessage()}")

@@ -1,0 +1,170 @@
+"""`run` and `plan`: a script under the settings of the command line, and what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamlet.api.prepared import LaterOutput, PlanOnly, PreparedRun, prepared_run
+from streamlet.cli import failures
+from streamlet.cli.arguments import command_line_settings, split_at_dashes
+from streamlet.cli.failures import say
+from streamlet.cli.live import Progress, progress_for
+from streamlet.cli.script import Script, execute, load_file, load_module
+from streamlet.cli.tables import as_json, count, duration
+from streamlet.clock import Clock
+from streamlet.config import Configuration
+from streamlet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamlet.api.result import JobResult
+    from streamlet.plan import ExecutionPlan
+
+_SUCCEEDED = frozenset({"finished", "stopped"})
+_FAILED = "failed"
+
+
+def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock: Clock) -> int:
+    """Runs the job, shows how it goes, and gives the exit code."""
+    if arguments.format != "text" and not arguments.dry_run:
+        raise ConfigError("--format says how --dry-run prints; a run itself prints no result")
+    prepared = prepare(arguments, env, plan_only=arguments.dry_run)
+    if arguments.dry_run:
+        return _show_plan(prepared, arguments)
+    progress = progress_for(clock, is_plain=arguments.plain)
+    prepared.on_progress = progress.update
+    code = _run_script(prepared, arguments, progress)
+    for result in prepared.results:
+        say(summary(result))
+    if code == failures.INTERRUPTED and prepared.executions:
+        say(f"go on with: {resume_command(argv)}")
+    return code
+
+
+def plan(arguments: Namespace, env: Mapping[str, str]) -> int:
+    """Prints the plan of the script's first execute; nothing runs."""
+    return _show_plan(prepare(arguments, env, plan_only=True), arguments)
+
+
+def prepare(arguments: Namespace, env: Mapping[str, str], *, plan_only: bool) -> PreparedRun:
+    """What the script's environment will find; says what the settings have to say."""
+    if (arguments.job is None) == (arguments.module is None):
+        raise ConfigError("name one job: JOB.py, or -m MODULE; job arguments follow `--`")
+    settings = command_line_settings(arguments)
+    config = Configuration.load(env, Path.cwd(), arguments.config, settings)
+    for notice in config.notices:
+        say(notice)
+    later_output: LaterOutput = "refuse"
+    if arguments.keep_later_output:
+        later_output = "keep"
+    elif arguments.discard_later_output:
+        later_output = "discard"
+    return PreparedRun(
+        config,
+        # --resume is about this job's own checkpoints: a path in a file does not count then.
+        savepoint=None if arguments.resume else config["execution.state-recovery.path"],
+        resume=arguments.resume,
+        allow_non_restored_state=config["execution.state-recovery.ignore-unclaimed-state"],
+        later_output=later_output,
+        plan_only=plan_only,
+        script=arguments.module or arguments.job,
+    )
+
+
+def resume_command(argv: Sequence[str]) -> str:
+    """The command that goes on where this run stopped."""
+    own, job_arguments = split_at_dashes(argv)
+    kept: list[str] = []
+    words = iter(own[1:])
+    for word in words:
+        if word == "-s":
+            next(words, None)
+        elif word != "--resume" and not word.startswith("-s"):
+            kept.append(word)
+    dashes = ["--", *job_arguments] if job_arguments else []
+    return shlex.join(["streamlet", "run", "--resume", *kept, *dashes])
+
+
+def summary(result: JobResult) -> str:
+    """What a run did, in one line."""
+    parts = [
+        f"{result.state.lower()} in {duration(result.duration_ms)}",
+        f"{count(result.records_in)} records in, {count(result.records_out)} out",
+    ]
+    if result.last_checkpoint is not None:
+        parts.append(f"last checkpoint {result.last_checkpoint}")
+    if result.savepoint_path is not None:
+        parts.append(f"savepoint {result.savepoint_path}")
+    return f"job {result.job_id} {'; '.join(parts)}"
+
+
+def _run_script(prepared: PreparedRun, arguments: Namespace, progress: Progress) -> int:
+    try:
+        with prepared_run(prepared):
+            execute(_load(arguments), arguments.job_arguments)
+    except KeyboardInterrupt:
+        return failures.INTERRUPTED
+    except SystemExit as end:
+        return _code_of_exit(end)
+    except Exception as error:
+        progress.close()
+        say(failures.render(error, is_debug=arguments.debug))
+        return failures.exit_code(error)
+    finally:
+        progress.close()
+    if prepared.executions == 0:
+        _say_nothing_ran(prepared)
+        return failures.USAGE
+    return _code_of_results(prepared.results)
+
+
+def _show_plan(prepared: PreparedRun, arguments: Namespace) -> int:
+    try:
+        with prepared_run(prepared):
+            execute(_load(arguments), arguments.job_arguments)
+    except PlanOnly as end:
+        print(_DRAWINGS[arguments.format](end.plan))
+        return 0
+    except SystemExit as end:
+        return _code_of_exit(end)
+    except Exception as error:
+        say(failures.render(error, is_debug=arguments.debug))
+        return failures.exit_code(error)
+    _say_nothing_ran(prepared)
+    return failures.USAGE
+
+
+_DRAWINGS: Mapping[str, Callable[[ExecutionPlan], str]] = {
+    "text": lambda plan: plan.to_text().rstrip(),
+    "json": lambda plan: as_json(plan.to_dict()),
+    "mermaid": lambda plan: plan.to_mermaid().rstrip(),
+    "dot": lambda plan: plan.to_dot().rstrip(),
+}
+
+
+def _load(arguments: Namespace) -> Script:
+    if arguments.module is not None:
+        return load_module(arguments.module, Path.cwd())
+    return load_file(Path(arguments.job))
+
+
+def _say_nothing_ran(prepared: PreparedRun) -> None:
+    say(f"error: {prepared.script} never called execute, so nothing ran; end it with env.execute()")
+
+
+def _code_of_exit(end: SystemExit) -> int:
+    """As python does it: nothing is 0, a number itself, a text is said and means 1."""
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    say(str(end.code))
+    return failures.FAILED
+
+
+def _code_of_results(results: Sequence[JobResult]) -> int:
+    states = {result.state.lower() for result in results}
+    if states <= _SUCCEEDED:
+        return 0
+    return failures.FAILED if _FAILED in states else failures.INTERRUPTED

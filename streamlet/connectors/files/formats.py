@@ -1,0 +1,127 @@
+"""The formats of file sources: how each is cut into splits, and how a split is read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from streamlet.connectors.files.csv_lines import CsvStart, QuotedLines
+from streamlet.connectors.files.line_reader import (
+    Decode,
+    FileReader,
+    LineReader,
+    decode_text,
+    json_decode,
+)
+from streamlet.connectors.files.lines import LineCursor, Lines
+from streamlet.connectors.files.malformed import MalformedRecords
+from streamlet.connectors.files.parquet_reader import ParquetReader, open_parquet
+from streamlet.connectors.files.splits import FileSplit, cut_evenly
+from streamlet.connectors.files.streams import compression_of, reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MIN_RANGE_BYTES: Final = 1 << 20
+"""A shorter byte range is not worth a reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One split to be read: from where, whether its file is followed, what malformed ones do."""
+
+    split: FileSplit
+    position: Any | None
+    follow: bool
+    malformed: MalformedRecords
+
+
+class FileFormat(Protocol):
+    """What a format of a file source does."""
+
+    def cut(self, path: str, parts: int) -> list[FileSplit]:
+        """The file in at most `parts` splits."""
+
+    def open(self, opening: Opening) -> FileReader:
+        """A reader of the split."""
+
+
+def cut_by_bytes(path: str, parts: int) -> list[FileSplit]:
+    """Byte ranges of at least 1 MiB; a compressed file, which cannot be entered midway, whole."""
+    if parts <= 1 or compression_of(path) is not None:
+        return [FileSplit(path)]
+    with reading(path):
+        size = os.path.getsize(path)
+    return cut_evenly(path, "bytes", size, min(parts, size // MIN_RANGE_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """One record per line: text or JSON."""
+
+    decode: Decode
+
+    @classmethod
+    def text(cls) -> LineFormat:
+        """Each line is a str."""
+        return cls(decode_text)
+
+    @classmethod
+    def json(cls, schema: pa.Schema | None, record_type: type | None) -> LineFormat:
+        """Each line is a JSON value."""
+        return cls(json_decode(schema, record_type))
+
+    def cut(self, path: str, parts: int) -> list[FileSplit]:
+        return cut_by_bytes(path, parts)
+
+    def open(self, opening: Opening) -> FileReader:
+        cursor = LineCursor(opening.split, opening.position, follow=opening.follow)
+        return LineReader(cursor, lambda _: self.decode, opening.malformed)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFormat:
+    """Comma-separated values, as RFC 4180 has them."""
+
+    schema: pa.Schema | None
+    record_type: type | None
+    has_header: bool
+    delimiter: str
+    quoted_newlines: bool
+
+    def cut(self, path: str, parts: int) -> list[FileSplit]:
+        # A newline may stand inside quotes: no byte range can know where a record begins.
+        return [FileSplit(path)] if self.quoted_newlines else cut_by_bytes(path, parts)
+
+    def open(self, opening: Opening) -> FileReader:
+        def open_lines(split: FileSplit) -> Lines:
+            return self._lines(LineCursor(split, None, follow=opening.follow))
+
+        start = CsvStart(open_lines, self.delimiter, self.has_header, self.schema, self.record_type)
+        cursor = LineCursor(opening.split, opening.position, follow=opening.follow)
+        return LineReader(self._lines(cursor), start, opening.malformed)
+
+    def _lines(self, cursor: LineCursor) -> Lines:
+        return QuotedLines(cursor, self.delimiter) if self.quoted_newlines else cursor
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFormat:
+    """Parquet, by row groups."""
+
+    schema: pa.Schema | None
+    record_type: type | None
+
+    def cut(self, path: str, parts: int) -> list[FileSplit]:
+        if parts <= 1:
+            return [FileSplit(path)]
+        with open_parquet(path) as file:
+            groups = file.num_row_groups
+        return cut_evenly(path, "row-groups", groups, min(parts, groups))
+
+    def open(self, opening: Opening) -> FileReader:
+        columns = (self.schema, self.record_type)
+        position = opening.position
+        place = None if position is None else (int(position[0]), int(position[1]))
+        return ParquetReader(opening.split, place, columns, opening.malformed)

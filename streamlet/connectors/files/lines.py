@@ -1,0 +1,177 @@
+"""Cuts a stream of bytes into lines, and knows the offset of each.
+
+A byte range [start, end) has the lines that begin in it. Both bounds are found by one rule: the
+line boundary of byte b > 0 is just after the first newline at or after b - 1. Ranges that touch
+therefore share every line exactly once, wherever the cut falls.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Protocol
+
+from streamlet.connectors.files.splits import FileSplit
+from streamlet.connectors.files.streams import (
+    ByteStream,
+    compression_of,
+    has_changed,
+    open_compressed,
+    open_plain,
+    reading,
+)
+
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class Lines(Protocol):
+    """Pieces of a file that are one record each, and where they stand."""
+
+    path: str
+    is_range: bool
+    lines_before: int | None
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def is_finished(self) -> bool: ...
+
+    def pending(self, wanted: int) -> list[bytes]: ...
+
+    def take(self, count: int) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class LineCursor:
+    """The lines of one split, without their newlines, in batches."""
+
+    def __init__(self, split: FileSplit, position: int | None, *, follow: bool) -> None:
+        self.path = split.path
+        self.is_compressed = compression_of(split.path) is not None
+        self.is_range = split.unit is not None
+        self.lines_before: int | None = None
+        """Lines passed when the cursor was opened; None: nobody counted them."""
+        self._follow = follow and not self.is_compressed
+        self._end = split.end
+        self._lines: list[bytes] = []
+        self._next = 0
+        self._tail = b""
+        self._at_eof = False
+        self._stream, self.offset = self._open(split.start, position)
+        self._read_to = self.offset
+        self._size = 0 if self.is_compressed else os.path.getsize(self.path)
+
+    def _open(self, start: int, position: int | None) -> tuple[ByteStream, int]:
+        offset = start if position is None else position
+        if self.is_compressed:
+            stream, self.lines_before = open_compressed(self.path, offset)
+            return stream, offset
+        if offset == 0:
+            self.lines_before = 0
+            return open_plain(self.path, 0), 0
+        stream = open_plain(self.path, offset - 1)
+        if position is None:
+            return stream, _seek_past_newline(stream, offset - 1)
+        with reading(self.path):
+            if stream.read(1) != b"\n" and os.path.getsize(self.path) != offset:
+                stream.close()
+                raise has_changed(self.path, f"no line begins at byte {offset:,}: it was rewritten")
+        return stream, offset
+
+    def pending(self, wanted: int) -> list[bytes]:
+        """The next up to `wanted` lines, not yet taken; empty: none now, see `is_finished`."""
+        while self._next >= len(self._lines) and self.read_more():
+            pass
+        return self._lines[self._next : self._next + wanted]
+
+    def take(self, count: int) -> int:
+        """Passes `count` of the pending lines; how many lines of the file that were."""
+        taken = self._lines[self._next : self._next + count]
+        self._next += count
+        self.offset += sum(map(len, taken)) + count
+        if self._next >= len(self._lines) and self._at_eof:
+            # The last line of the file may lack its newline.
+            self.offset = min(self.offset, self._read_to)
+        return len(taken)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every line was taken and none will follow."""
+        return self._at_eof and self._next >= len(self._lines)
+
+    @property
+    def has_met_end(self) -> bool:
+        """Whether all lines of the split are pending or taken."""
+        return self._at_eof
+
+    def read_more(self) -> bool:
+        """Appends lines of the next chunk to the pending ones; False: there are none now."""
+        if self._at_eof:
+            return False
+        if self._end is not None and self._read_to - len(self._tail) >= self._end:
+            return self._finish(b"")
+        with reading(self.path):
+            # Chunks grow with a long line, so that joining its pieces stays linear.
+            chunk = self._stream.read(max(_CHUNK_BYTES, len(self._tail)))
+        if not chunk:
+            return self._meet_end_of_file()
+        data = self._tail + chunk
+        self._read_to += len(chunk)
+        cut = self._find_end(data)
+        if cut is not None:
+            self._read_to -= len(data) - cut
+            return self._finish(data[:cut])
+        *lines, self._tail = data.split(b"\n")
+        self._append(lines)
+        return True
+
+    def _find_end(self, data: bytes) -> int | None:
+        if self._end is None:
+            return None
+        newline = data.find(b"\n", max(self._end - 1 - (self._read_to - len(data)), 0))
+        return None if newline < 0 else newline + 1
+
+    def _finish(self, rest: bytes) -> bool:
+        self._at_eof = True
+        self._tail = b""
+        lines = rest.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        self._append(lines)
+        return bool(lines)
+
+    def _append(self, lines: list[bytes]) -> None:
+        self._lines = self._lines[self._next :] + lines if self._next < len(self._lines) else lines
+        self._next = 0
+
+    def _meet_end_of_file(self) -> bool:
+        if not self.is_compressed:
+            self._check_file()
+        # While a file is followed, what has no newline yet is still being written.
+        return False if self._follow else self._finish(self._tail)
+
+    def _check_file(self) -> None:
+        with reading(self.path):
+            now = os.stat(self.path)
+            expected = self._read_to if self._follow else max(self._size, self._end or 0)
+            if now.st_size < expected:
+                raise has_changed(self.path, f"it was cut to {now.st_size:,} bytes")
+            opened = os.fstat(self._stream.fileno()) if self._follow else now
+            if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
+                raise has_changed(self.path, "it was replaced by another file")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._stream.close()
+
+
+def _seek_past_newline(stream: ByteStream, offset: int) -> int:
+    """Reads from `offset` to just after the first newline; the offset reached (or of the end)."""
+    while chunk := stream.read(_CHUNK_BYTES):
+        newline = chunk.find(b"\n")
+        if newline >= 0:
+            stream.seek(offset + newline + 1)
+            return offset + newline + 1
+        offset += len(chunk)
+    return offset

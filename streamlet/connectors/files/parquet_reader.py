@@ -1,0 +1,132 @@
+"""Reads Parquet files by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from streamlet.connectors.files.line_reader import MALFORMED, FileReader
+from streamlet.connectors.files.malformed import MalformedRecords, Place
+from streamlet.connectors.files.records import RecordShape, rows_of, to_python
+from streamlet.connectors.files.splits import FileSplit
+from streamlet.connectors.files.streams import has_changed, reading
+from streamlet.errors import FatalError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+
+class ParquetReader(FileReader):
+    """The rows of a split as dicts; its position is (row group, row within it)."""
+
+    def __init__(
+        self,
+        split: FileSplit,
+        position: tuple[int, int] | None,
+        columns: tuple[pa.Schema | None, type | None],
+        malformed: MalformedRecords,
+    ) -> None:
+        super().__init__(malformed)
+        self._path = split.path
+        self._schema, record_type = columns
+        self._shape = RecordShape(None, record_type, from_text=False)
+        self._file = open_parquet(split.path)
+        self._group, self._row = (split.start, 0) if position is None else position
+        groups = self._file.num_row_groups
+        self._stop = groups if split.end is None else split.end
+        if max(self._group, self._stop) > groups:
+            self.close()
+            raise has_changed(split.path, f"it was replaced by one of {groups} row groups")
+        self._table: pa.Table | None = None
+
+    def poll(self, max_records: int) -> list[Any] | None:
+        """The next rows; never crosses a row group."""
+        table = self._open_group()
+        if table is None:
+            return None
+        part = table.slice(self._row, max_records)
+        rows = rows_of(part.column_names, [to_python(column) for column in part.columns])
+        records = self._shaped(rows)
+        self._row += part.num_rows
+        if self._row >= table.num_rows:
+            self._group, self._row, self._table = self._group + 1, 0, None
+        return records
+
+    def _open_group(self) -> pa.Table | None:
+        while self._table is None and self._group < self._stop:
+            with reading_parquet(self._path):
+                names = None if self._schema is None else self._known_names()
+                table = self._file.read_row_group(self._group, columns=names)
+            if self._row < table.num_rows:
+                self._table = table if self._schema is None else self._cast(table)
+            else:
+                self._group, self._row = self._group + 1, 0
+        return self._table
+
+    def _known_names(self) -> list[str]:
+        assert self._schema is not None
+        have = self._file.schema_arrow.names
+        missing = [name for name in self._schema.names if name not in have]
+        if missing:
+            raise FatalError(f"{self._path}: it lacks {missing} of the schema; it has {have}")
+        return list(self._schema.names)
+
+    def _cast(self, table: pa.Table) -> pa.Table:
+        assert self._schema is not None
+        import pyarrow as pa
+
+        try:
+            return table.select(self._schema.names).cast(self._schema)
+        except (ValueError, TypeError, pa.ArrowException) as error:
+            raise FatalError(
+                f"{self._path}: row group {self._group} does not fit the schema: {error}"
+            ) from error
+
+    def _shaped(self, rows: list[Any]) -> list[Any]:
+        try:
+            return self._shape.apply(rows)
+        except MALFORMED:
+            return self._one_by_one(rows)
+
+    def _one_by_one(self, rows: list[Any]) -> list[Any]:
+        records: list[Any] = []
+        before = sum(self._file.metadata.row_group(g).num_rows for g in range(self._group))
+        for index, row in enumerate(rows, before + self._row + 1):
+            try:
+                records.extend(self._shape.apply([row]))
+            except MALFORMED as error:
+                place = Place("row", index)
+                self._malformed.add(lambda at=place: at, repr(row), error)  # type: ignore[misc]
+        return records
+
+    def position(self) -> tuple[int, int]:
+        """The row group and the row in it that come next."""
+        return self._group, self._row
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    """The open file; FatalError when it is none."""
+    import pyarrow.parquet as pq
+
+    with reading_parquet(path):
+        return pq.ParquetFile(path)
+
+
+@contextmanager
+def reading_parquet(path: str) -> Iterator[None]:
+    """Turns what pyarrow says about a Parquet file into a FatalError that names it."""
+    import pyarrow as pa
+
+    try:
+        with reading(path):
+            yield
+    except pa.ArrowException as error:
+        raise FatalError(
+            f"{path}: not a whole Parquet file ({error}); it is damaged or still being written "
+            "(Parquet files must be moved into place whole)"
+        ) from error

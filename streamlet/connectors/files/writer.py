@@ -1,0 +1,154 @@
+"""Writes the records of one subtask to hidden files, and closes them at every checkpoint."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from streamlet.clock import Clock
+from streamlet.connectors.files.disk import make_directories, remove, sync_paths, writing
+from streamlet.connectors.files.part_names import PartName
+from streamlet.connectors.files.partitions import Partitions
+from streamlet.connectors.files.parts import Part, PartFormat
+from streamlet.sink import SinkWriter, WriterContext
+
+_MAX_OPEN_PARTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """When a file is closed before its checkpoint."""
+
+    size_bytes: int
+    interval_ms: int
+    clock: Clock
+
+
+@dataclass(slots=True)
+class _OpenPart:
+    name: PartName
+    path: Path
+    part: Part
+    opened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _ClosedPart:
+    name: PartName
+    path: Path
+
+
+class FileSinkWriter(SinkWriter[Any]):
+    """One subtask's files; at most one is open per partition, and at most 100 in all.
+
+    A committable is `{"temp": hidden path, "final": visible path}`, relative to the output
+    directory, so that the directory can be moved.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        ctx: WriterContext,
+        format: PartFormat,  # noqa: A002 - what else to call it
+        partitions: Partitions | None,
+        rolling: Rolling,
+    ) -> None:
+        self._directory = directory
+        self._ctx = ctx
+        self._format = format
+        self._partitions = partitions
+        self._rolling = rolling
+        self._part_count = 0
+        self._open: dict[str, _OpenPart] = {}
+        self._closed: list[_ClosedPart] = []
+        self._changed: set[Path] = set()
+        # Appended by the writing thread, drained by the syncing one; both ends are atomic. A sync
+        # that starts late finds the paths of two checkpoints, which is more than it must do.
+        self._to_sync: deque[Path] = deque()
+
+    def write(self, values: Sequence[Any], timestamps: Sequence[int] | None) -> None:
+        """Appends the records to the open files of their partitions."""
+        if not values:
+            return
+        now_ms = self._rolling.clock.now_ms()
+        for key in [k for k, one in self._open.items() if self._is_old(one, now_ms)]:
+            self._close_part(key)
+        groups = {"": values} if self._partitions is None else self._partitions.group(values)
+        for key, group in groups.items():
+            self._append(key, group, now_ms)
+
+    def _is_old(self, one: _OpenPart, now_ms: int) -> bool:
+        return now_ms - one.opened_ms >= self._rolling.interval_ms
+
+    def _append(self, key: str, values: Sequence[Any], now_ms: int) -> None:
+        one = self._open.get(key) or self._open_part(key, now_ms)
+        with writing(one.path):
+            one.part.write(values)
+        if one.part.size_bytes >= self._rolling.size_bytes:
+            self._close_part(key)
+
+    def _open_part(self, key: str, now_ms: int) -> _OpenPart:
+        if len(self._open) >= _MAX_OPEN_PARTS:
+            # Dicts keep their order: the first was opened longest ago.
+            self._close_part(next(iter(self._open)))
+        self._part_count += 1
+        ctx = self._ctx
+        name = PartName(
+            ctx.run_id,
+            ctx.subtask_index,
+            ctx.checkpoint_id,
+            self._part_count,
+            self._format.extension,
+        )
+        directory = self._directory / key
+        self._changed.update(make_directories(directory))
+        path = directory / name.hidden()
+        with writing(path):
+            one = _OpenPart(name, path, self._format.open(path), now_ms)
+        self._open[key] = one
+        return one
+
+    def _close_part(self, key: str) -> None:
+        one = self._open[key]
+        with writing(one.path):
+            one.part.close()
+        del self._open[key]
+        self._closed.append(_ClosedPart(one.name, one.path))
+        self._changed.add(one.path.parent)
+
+    def prepare_commit(self) -> Sequence[Any]:
+        """Closes all files; what was written since the last call, by hidden and visible name."""
+        for key in list(self._open):
+            self._close_part(key)
+        closed, self._closed = self._closed, []
+        self._to_sync.extend(one.path for one in closed)
+        # A directory's entries can only be made durable once they are all there: files first.
+        self._to_sync.extend(sorted(self._changed))
+        self._changed.clear()
+        return [self._committable(one) for one in closed]
+
+    def _committable(self, one: _ClosedPart) -> dict[str, str]:
+        final = one.path.with_name(one.name.visible(self._ctx.checkpoint_id))
+        return {
+            "temp": one.path.relative_to(self._directory).as_posix(),
+            "final": final.relative_to(self._directory).as_posix(),
+        }
+
+    def sync(self) -> None:
+        """Makes the files that `prepare_commit` spoke of survive power loss."""
+        while self._to_sync:
+            sync_paths([self._to_sync.popleft()])
+
+    def close(self) -> None:
+        """Closes and removes what no checkpoint knows of; prepared files stay for their commit."""
+        for one in self._open.values():
+            # Nothing of this file is kept: that closing it failed (a full disk) tells nobody more.
+            with suppress(Exception):
+                one.part.close()
+        unknown = [one.path for one in self._open.values()] + [one.path for one in self._closed]
+        self._open, self._closed = {}, []
+        remove(unknown)

@@ -1,0 +1,35 @@
+"""Says where user code failed: the operator, the subtask, the key, the timestamp, the record."""
+
+from __future__ import annotations
+
+from reprlib import Repr
+from typing import Any, Final
+
+from streamlet.elements import RowBatch
+from streamlet.errors import note_place
+from streamlet.operators.operator import OperatorContext
+
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+_SHORT.maxlevel = 3
+
+
+def short(value: Any) -> str:
+    """The value's repr, cut to one line."""
+    return _SHORT.repr(value)
+
+
+def note_record(error: BaseException, ctx: OperatorContext, batch: RowBatch, index: int) -> None:
+    """Notes that `error` came while the record at `index` of the batch was processed."""
+    parts = [ctx.place()]
+    if batch.keys is not None:
+        parts.append(f"key {short(batch.keys[index])}")
+    if batch.timestamps is not None:
+        parts.append(f"timestamp {batch.timestamps[index]}")
+    parts.append(f"record {short(batch.values[index])}")
+    note_place(error, ", ".join(parts))
+
+
+def note_firing(error: BaseException, ctx: OperatorContext, key: Any, what: str) -> None:
+    """Notes that `error` came while a timer or window of `key` fired."""
+    note_place(error, f"{ctx.place()}, key {short(key)}, {what}")

@@ -1,0 +1,131 @@
+"""map, flat_map, filter and process on streams without keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import compress, repeat
+from typing import Any
+
+from streamlet.elements import RowBatch
+from streamlet.functions import Function, ProcessFunction
+from streamlet.operators.context import ElementContext, NoTimers, SubtaskRuntimeContext
+from streamlet.operators.operator import Operator, OperatorContext, Output, own_copy
+from streamlet.operators.place import note_record
+from streamlet.operators.results import Results
+
+
+class FunctionOperator(Operator):
+    """Base of operators around one user function: opens and closes its own copy of it."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = own_copy(function)
+        self._is_opened = False
+
+    def open(self, ctx: OperatorContext) -> None:
+        self.ctx = ctx
+        if isinstance(self.function, Function):
+            self._is_opened = True
+            self.function.open(SubtaskRuntimeContext(ctx))
+
+    def close(self) -> None:
+        if self._is_opened:
+            self._is_opened = False
+            self.function.close()
+
+
+class MapOperator(FunctionOperator):
+    """One result per record; it keeps the record's timestamp."""
+
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        super().__init__(fn)
+
+    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+        results: list[Any] = []
+        try:
+            # On an exception `extend` keeps what came before: its length is the failing index.
+            results.extend(map(self.function, batch.values))
+        except Exception as error:
+            note_record(error, self.ctx, batch, len(results))
+            raise
+        out.emit(RowBatch(results, batch.timestamps))
+
+
+class FilterOperator(FunctionOperator):
+    """The records for which the function is true."""
+
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        super().__init__(fn)
+
+    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+        is_kept: list[bool] = []
+        try:
+            is_kept.extend(map(bool, map(self.function, batch.values)))
+        except Exception as error:
+            note_record(error, self.ctx, batch, len(is_kept))
+            raise
+        if all(is_kept):
+            out.emit(RowBatch(batch.values, batch.timestamps))
+            return
+        timestamps = batch.timestamps
+        out.emit(
+            RowBatch(
+                list(compress(batch.values, is_kept)),
+                None if timestamps is None else list(compress(timestamps, is_kept)),
+            )
+        )
+
+
+class FlatMapOperator(FunctionOperator):
+    """Any number of results per record; each keeps the record's timestamp."""
+
+    def __init__(self, fn: Callable[[Any], Iterable[Any] | None]) -> None:
+        super().__init__(fn)
+
+    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+        results: list[Any] = []
+        ends: list[int] = []
+        flat_map = self.function
+        try:
+            for value in batch.values:
+                results.extend(flat_map(value) or ())
+                ends.append(len(results))
+        except Exception as error:
+            note_record(error, self.ctx, batch, len(ends))
+            raise
+        if batch.timestamps is None:
+            out.emit(RowBatch(results))
+            return
+        timestamps: list[int] = []
+        for timestamp, end in zip(batch.timestamps, ends, strict=True):
+            timestamps.extend(repeat(timestamp, end - len(timestamps)))
+        out.emit(RowBatch(results, timestamps))
+
+
+class ProcessOperator(FunctionOperator):
+    """A ProcessFunction, or a plain function of `(value, ctx)`."""
+
+    def __init__(self, function: ProcessFunction | Callable[[Any, Any], Any]) -> None:
+        super().__init__(function)
+
+    def open(self, ctx: OperatorContext) -> None:
+        self._timers = NoTimers(ctx)
+        self._element = ElementContext(self._timers)
+        super().open(ctx)
+
+    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+        process = getattr(self.function, "process_element", self.function)
+        element, results = self._element, Results()
+        index = 0
+        try:
+            for index, value in enumerate(batch.values):
+                now = None if batch.timestamps is None else batch.timestamps[index]
+                element.now = now
+                results.add(process(value, element), now)
+        except Exception as error:
+            note_record(error, self.ctx, batch, index)
+            raise
+        results.emit(out)
+
+    def advance_watermark(self, watermark_ms: int, budget: int, out: Output) -> bool:
+        self._timers.watermark_ms = watermark_ms
+        return super().advance_watermark(watermark_ms, budget, out)

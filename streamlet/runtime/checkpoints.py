@@ -1,0 +1,368 @@
+"""Triggers checkpoints, collects their acknowledgements and makes them count.
+
+    requested -> PENDING --(all acks)--> manifest written -> sinks commit -> tasks are told
+                    |
+                    +--(declined, timed out)--> aborted, the next one takes over
+
+One at a time: the next is triggered only after the sinks have committed the one before, so that a
+manifest never has to speak of commits under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamlet.checkpoint.disk import Disk
+from streamlet.checkpoint.manifest import Manifest, OperatorEntry, write_manifest
+from streamlet.checkpoint.operator_state import OperatorItems, flatten, write_operator_state
+from streamlet.checkpoint.pending import (
+    AckResult,
+    CheckpointKind,
+    OperatorAck,
+    PendingCheckpoint,
+    TaskAck,
+)
+from streamlet.checkpoint.storage import CheckpointStorage, discard
+from streamlet.clock import Clock
+from streamlet.errors import TransientError
+from streamlet.plan import ExecutionPlan, PlannedVertex
+from streamlet.runtime.enumeration import Enumeration
+from streamlet.runtime.messages import (
+    CheckpointAborted,
+    CheckpointComplete,
+    DeclineCheckpoint,
+    SavepointRequest,
+    ToWorker,
+    TriggerCheckpoint,
+)
+
+_log = logging.getLogger("streamlet.checkpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSettings:
+    """How checkpoints are taken."""
+
+    interval_ms: int | None
+    """None: none are taken, but savepoints may be."""
+    timeout_ms: int
+    min_pause_ms: int
+    tolerable_failures: int
+    retained: int
+    savepoints: Path
+    """Where savepoints go unless the request says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobIdentity:
+    """Whose checkpoints they are."""
+
+    name: str
+    run_id: str
+    engine_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedCheckpoint:
+    """What is known of a complete checkpoint."""
+
+    checkpoint_id: int
+    kind: CheckpointKind
+    directory: Path | None
+    """None: it was not written, because the job takes no checkpoints."""
+    duration_ms: int
+    size_bytes: int
+    completed_ms: int
+
+
+class Checkpoints:
+    """The checkpoints of all attempts of one run."""
+
+    def __init__(
+        self,
+        job: JobIdentity,
+        settings: CheckpointSettings,
+        storage: CheckpointStorage,
+        disk: Disk,
+        clock: Clock,
+        post: Callable[[ToWorker], None],
+        first_id: int,
+    ) -> None:
+        self._job = job
+        self._settings = settings
+        self._storage = storage
+        self._disk = disk
+        self._clock = clock
+        self._post = post
+        self.next_id = first_id
+        self.latest: CompletedCheckpoint | None = None
+        self.completed_count = 0
+        self.failed_count = 0
+        self._failures_in_row = 0
+        self._requests: deque[SavepointRequest] = deque()
+        self._pending: PendingCheckpoint | None = None
+        self._request: SavepointRequest | None = None
+        self._due_ms: int | None = None
+        self._run_ids: list[str] = []
+
+    def begin_attempt(
+        self, plan: ExecutionPlan, enumeration: Enumeration, run_ids: Sequence[str]
+    ) -> None:
+        """All tasks are running: from now on checkpoints may be triggered."""
+        self._plan = plan
+        self._enumeration = enumeration
+        self._run_ids = [*run_ids, *([] if self._job.run_id in run_ids else [self._job.run_id])]
+        self._failures_in_row = 0
+        self._schedule(self._settings.interval_ms)
+
+    def end_attempt(self, reason: str) -> None:
+        """The tasks are gone, and with them whatever was pending."""
+        if self._pending is not None:
+            self._give_up(reason)
+        while self._requests:
+            _refuse(self._requests.popleft(), reason)
+        self._due_ms = None
+
+    def request(self, request: SavepointRequest) -> None:
+        """Queues a savepoint, or the last checkpoint before the end; they come before others."""
+        self._requests.append(request)
+
+    @property
+    def is_pending(self) -> bool:
+        return self._pending is not None
+
+    def next_due_ms(self) -> int | None:
+        """When to call `trigger_due` again although nothing was announced."""
+        if self._pending is not None:
+            elapsed_ms = (self._clock.monotonic_s() - self._pending.started_s) * 1_000
+            return self._clock.now_ms() + max(0, int(self._settings.timeout_ms - elapsed_ms) + 1)
+        return self._due_ms
+
+    async def trigger_due(self) -> None:
+        """Starts the next checkpoint if it is time, and gives up one that takes too long."""
+        if self._pending is not None:
+            elapsed_ms = (self._clock.monotonic_s() - self._pending.started_s) * 1_000
+            if elapsed_ms > self._settings.timeout_ms:
+                self._fail(f"it was not complete after {self._settings.timeout_ms} ms")
+            return
+        if self._requests:
+            self._request = request = self._requests.popleft()
+            await self._trigger(request.kind, request.directory, request.is_drain)
+        elif self._due_ms is not None and self._clock.now_ms() >= self._due_ms:
+            await self._trigger(CheckpointKind.PERIODIC, None, is_drain=False)
+
+    async def on_ack(self, ack: TaskAck) -> CompletedCheckpoint | None:
+        """A task's part has come; the completed checkpoint if it was the last part missing.
+
+        Raises TransientError when the sinks could not commit: the job must go back to the
+        checkpoint, whose manifest is durable, and commit again.
+        """
+        pending = self._pending
+        if pending is None or pending.acknowledge(ack) is not AckResult.SUCCESS:
+            return None
+        if not pending.is_complete:
+            return None
+        try:
+            directory, size_bytes = await _in_thread(lambda: self._write(pending))
+        except (TransientError, OSError) as error:
+            self._fail(str(error))
+            return None
+        if pending.kind.commits:
+            await _in_thread(lambda: self._commit(pending))
+            self._post(CheckpointComplete(pending.checkpoint_id))
+            await _in_thread(self._sweep)
+        return self._complete(pending, directory, size_bytes)
+
+    def on_decline(self, decline: DeclineCheckpoint) -> None:
+        """A task could not write its part."""
+        if self._pending is not None and decline.checkpoint_id == self._pending.checkpoint_id:
+            self._fail(decline.reason)
+
+    async def _trigger(self, kind: CheckpointKind, directory: Path | None, is_drain: bool) -> None:
+        checkpoint_id, self.next_id = self.next_id, self.next_id + 1
+        keeps_state = self._settings.interval_ms is not None or kind.is_savepoint
+        target = self._target(kind, directory, checkpoint_id)
+        tasks = {(v.id, i) for v in self._plan.vertices for i in range(v.parallelism)}
+        self._pending = PendingCheckpoint(
+            checkpoint_id, kind, target, tasks, self._clock.monotonic_s()
+        )
+        if keeps_state:
+            try:
+                await _in_thread(lambda: self._disk.make_directory(target))
+            except OSError as error:
+                self._fail(f"cannot make {target}: {error.strerror or error}")
+                return
+        # One step, no await between: see runtime/splits.py.
+        self._pending.enumerators = self._enumeration.snapshot()
+        self._post(TriggerCheckpoint(checkpoint_id, kind, target, is_drain, keeps_state))
+
+    def _target(self, kind: CheckpointKind, directory: Path | None, checkpoint_id: int) -> Path:
+        if not kind.is_savepoint:
+            return self._storage.checkpoint_directory(checkpoint_id)
+        if directory is None:
+            directory = self._settings.savepoints / self._job.name
+        return directory.absolute() / f"{self._job.run_id}-{checkpoint_id}"
+
+    def _write(self, pending: PendingCheckpoint) -> tuple[Path | None, int]:
+        """Operator state, then the manifest: with that the checkpoint exists."""
+        if self._settings.interval_ms is None and not pending.kind.is_savepoint:
+            return None, 0
+        directory, items = pending.directory, self._items(pending)
+        file = write_operator_state(self._disk, directory, items, pending.checkpoint_id)
+        manifest = Manifest(
+            checkpoint_id=pending.checkpoint_id,
+            kind="savepoint" if pending.kind.is_savepoint else "checkpoint",
+            engine_version=self._job.engine_version,
+            python_version=platform.python_version(),
+            job_name=self._job.name,
+            run_ids=self._run_ids,
+            fingerprint=self._plan.fingerprint,
+            created_ms=self._clock.now_ms(),
+            is_end=pending.kind is CheckpointKind.FINAL,
+            operators=[
+                _operator_entry(vertex, position, pending, items)
+                for vertex in self._plan.vertices
+                for position in range(len(vertex.operators))
+            ],
+            operator_state=file,
+        )
+        write_manifest(self._disk, directory, manifest)
+        return directory, manifest.size_bytes()
+
+    def _items(self, pending: PendingCheckpoint) -> dict[str, OperatorItems]:
+        """Operator state by uid, subtasks in their order."""
+        items = {}
+        for vertex in self._plan.vertices:
+            for op in vertex.operators:
+                acks = [_ack_of(pending, vertex, i, op.uid) for i in range(vertex.parallelism)]
+                enumerator = pending.enumerators.get(op.uid)
+                items[op.uid] = OperatorItems(
+                    flatten(ack.operator_state for ack in acks),
+                    flatten(ack.committables for ack in acks),
+                    [] if enumerator is None else [enumerator],
+                )
+        return items
+
+    def _commit(self, pending: PendingCheckpoint) -> None:
+        items = self._items(pending)
+        for op in self._plan.operators():
+            if op.sink is not None and items[op.uid].committables:
+                op.sink.commit(items[op.uid].committables)
+
+    def _sweep(self) -> None:
+        """Drops what no retained checkpoint needs; what cannot be dropped now is next time."""
+        try:
+            self._storage.retain(self._settings.retained)
+        except OSError as error:
+            _log.warning("old checkpoints could not be removed: %s", error)
+
+    def _complete(
+        self, pending: PendingCheckpoint, directory: Path | None, size_bytes: int
+    ) -> CompletedCheckpoint:
+        duration_ms = round((self._clock.monotonic_s() - pending.started_s) * 1_000)
+        completed = CompletedCheckpoint(
+            pending.checkpoint_id,
+            pending.kind,
+            directory,
+            duration_ms,
+            size_bytes,
+            self._clock.now_ms(),
+        )
+        self._pending, self._failures_in_row = None, 0
+        if not pending.kind.is_savepoint and directory is not None:
+            self.latest = completed
+            self.completed_count += 1
+        if pending.kind is CheckpointKind.PERIODIC:
+            interval_ms = self._settings.interval_ms or 0
+            self._schedule(max(interval_ms - duration_ms, self._settings.min_pause_ms, 0))
+        if self._request is not None:
+            request, self._request = self._request, None
+            if not request.reply.done():
+                request.reply.set_result("" if directory is None else str(directory))
+        _log.info(
+            "%s %d complete: %d bytes in %d ms",
+            pending.kind.value,
+            completed.checkpoint_id,
+            size_bytes,
+            duration_ms,
+        )
+        return completed
+
+    def _fail(self, reason: str) -> None:
+        """The pending checkpoint failed; too many in a row fail the job (CP-40, CP-42)."""
+        pending = self._give_up(reason)
+        if pending.kind is CheckpointKind.SAVEPOINT:
+            return
+        self.failed_count += 1
+        self._failures_in_row += 1
+        if self._failures_in_row > self._settings.tolerable_failures:
+            raise TransientError(
+                f"checkpoint {pending.checkpoint_id} failed: {reason} "
+                f"(execution.checkpointing.tolerable-failed-checkpoints is "
+                f"{self._settings.tolerable_failures})"
+            )
+        if pending.kind.ends_job:
+            self._requests.append(
+                SavepointRequest(None, asyncio.get_running_loop().create_future(), pending.kind)
+            )
+
+    def _give_up(self, reason: str) -> PendingCheckpoint:
+        pending, self._pending = self._pending, None
+        assert pending is not None
+        _log.warning("%s %d aborted: %s", pending.kind.value, pending.checkpoint_id, reason)
+        latest_id = 0 if self.latest is None else self.latest.checkpoint_id
+        self._post(CheckpointAborted(pending.checkpoint_id, latest_id))
+        discard(self._disk, pending.directory)
+        if self._request is not None:
+            request, self._request = self._request, None
+            _refuse(request, f"the {pending.kind.value} failed: {reason}")
+        self._schedule(self._settings.interval_ms)
+        return pending
+
+    def _schedule(self, delay_ms: int | None) -> None:
+        has_periodic = self._settings.interval_ms is not None and delay_ms is not None
+        self._due_ms = self._clock.now_ms() + (delay_ms or 0) if has_periodic else None
+
+
+def _ack_of(
+    pending: PendingCheckpoint, vertex: PlannedVertex, subtask: int, uid: str
+) -> OperatorAck:
+    return pending.acks[vertex.id, subtask].operators.get(uid, OperatorAck())
+
+
+def _operator_entry(
+    vertex: PlannedVertex,
+    position: int,
+    pending: PendingCheckpoint,
+    items: dict[str, OperatorItems],
+) -> OperatorEntry:
+    op = vertex.operators[position]
+    acks = [_ack_of(pending, vertex, i, op.uid) for i in range(vertex.parallelism)]
+    return OperatorEntry(
+        uid=op.uid,
+        name=op.name,
+        kind=op.kind,
+        parallelism=vertex.parallelism,
+        max_parallelism=vertex.max_parallelism,
+        uid_is_explicit=op.uid_is_explicit,
+        uid_is_ambiguous=op.uid_is_ambiguous,
+        states=acks[0].states,
+        subtasks=[ack.files for ack in acks] if op.is_keyed else [],
+        item_count=items[op.uid].count(),
+    )
+
+
+def _refuse(request: SavepointRequest, reason: str) -> None:
+    if not request.reply.done():
+        request.reply.set_exception(TransientError(reason))
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,85 @@
+"""The socket of a running job: one JSON line in, one out; loopback only, with a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+HOST: Final = "127.0.0.1"
+MAX_LINE_BYTES: Final = 64 * 1024
+Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobEntry:
+    """What `<home>/jobs/<id>.json` says of a running job."""
+
+    id: str
+    name: str
+    pid: int
+    host: str
+    port: int
+    secret: str
+    started_ms: int
+    script: str
+
+
+class ControlServer:
+    """Answers `status`, `savepoint`, `stop` and `cancel` for one job."""
+
+    def __init__(self, secret: str, commands: dict[str, Command]) -> None:
+        self._secret = secret
+        self._commands = commands
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> int:
+        """Listens; gives the port."""
+        self._server = await asyncio.start_server(self._serve, HOST, 0, limit=MAX_LINE_BYTES)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+            writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+            await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # the client is gone, or sent a line without end: there is nobody to answer
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            secret = str(request.get("secret", ""))
+            command = self._commands.get(str(request.get("command", "")))
+        except (ValueError, AttributeError):
+            return {"ok": False, "error": "the request is not one JSON object"}
+        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
+            return {"ok": False, "error": "wrong secret"}
+        if command is None:
+            return {"ok": False, "error": f"unknown command {request.get('command')!r}"}
+        try:
+            return {"ok": True, "result": await command(request)}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
+            return {"ok": False, "error": str(error)}
+
+
+def write_entry(path: Path, entry: JobEntry) -> None:
+    """Readable by the owner alone, from the first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".inprogress")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(entry), file)
+    temporary.replace(path)

@@ -1,0 +1,369 @@
+"""Runs a job: attempt after attempt, until it has finished, stopped or failed.
+
+    CREATED -> RUNNING -----> FINISHED | SUSPENDED | CANCELED | FAILED
+                |    ^
+     (failure)  v    |  (restart strategy)
+              RESTARTING
+
+One coroutine handles all messages in order; what may block runs in threads while it waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamlet.checkpoint.disk import Disk
+from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
+from streamlet.checkpoint.storage import CheckpointStorage
+from streamlet.clock import Clock
+from streamlet.errors import InternalError, TransientError
+from streamlet.plan import ExecutionPlan
+from streamlet.runtime.checkpoints import Checkpoints, CompletedCheckpoint
+from streamlet.runtime.enumeration import Enumeration
+from streamlet.runtime.messages import (
+    AttemptEnded,
+    CancelAttempt,
+    CancelRequest,
+    CloseAttempt,
+    DeclineCheckpoint,
+    Deploy,
+    InputEnded,
+    InterruptRequest,
+    SavepointRequest,
+    SplitRequest,
+    TaskOpened,
+    TaskReport,
+    ToCoordinator,
+    ToWorker,
+)
+from streamlet.runtime.progress import Progress, checkpoint_status
+from streamlet.runtime.recovery import Recovery, recover
+from streamlet.runtime.restart import RestartStrategy
+from streamlet.sink import RestoreContext
+
+_log = logging.getLogger("streamlet.job")
+
+INTERRUPT_TIMEOUT_S = 10.0
+"""How long a last checkpoint may take after Ctrl-C."""
+
+
+class JobState(enum.Enum):
+    """Where a job stands; SUSPENDED: it was interrupted and may be resumed."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    RESTARTING = "RESTARTING"
+    FINISHED = "FINISHED"
+    SUSPENDED = "SUSPENDED"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSetup:
+    """What a coordinator is given."""
+
+    name: str
+    run_id: str
+    plan: ExecutionPlan
+    restored: Path | None
+    """The checkpoint or savepoint to begin with."""
+    allow_non_restored_state: bool
+    later_output: str
+    earlier_run_ids: list[str]
+    work_directory: Path
+    has_checkpoints: bool
+    on_progress: Callable[[dict[str, Any]], None]
+    stop_when: Callable[[], bool]
+    on_checkpoint: Callable[[int], None]
+
+
+class JobCoordinator:
+    """Deploys, triggers checkpoints, collects acknowledgements, restarts."""
+
+    def __init__(
+        self,
+        setup: JobSetup,
+        checkpoints: Checkpoints,
+        storage: CheckpointStorage,
+        strategy: RestartStrategy,
+        disk: Disk,
+        clock: Clock,
+    ) -> None:
+        self.state = JobState.CREATED
+        self.savepoint: str | None = None
+        self._setup = setup
+        self._checkpoints = checkpoints
+        self._storage = storage
+        self._strategy = strategy
+        self._disk = disk
+        self._clock = clock
+        self._inbox: asyncio.Queue[ToCoordinator] = asyncio.Queue()
+        self._post: Callable[[ToWorker], None] = lambda message: None
+        self._plan = setup.plan
+        self._attempt = 0
+        self._unopened: set[TaskId] = set()
+        self._reading: set[TaskId] = set()
+        self._end_state: JobState | None = None
+        self._is_cancelling = False
+        self._interrupt_deadline_s: float | None = None
+        self.progress = Progress(clock.now_ms())
+
+    def connect(self, post: Callable[[ToWorker], None]) -> None:
+        """Where messages for the worker go."""
+        self._post = post
+
+    def tell(self, message: ToCoordinator) -> None:
+        """Puts a message into the inbox; from tasks, clients and signals."""
+        self._inbox.put_nowait(message)
+
+    def status(self) -> dict[str, Any]:
+        """How the job stands, for people."""
+        now_ms = self._clock.now_ms()
+        return {
+            "id": self._setup.run_id,
+            "name": self._setup.name,
+            "state": self.state.value,
+            "attempt": self._attempt,
+            "uptime_ms": now_ms - self.progress.started_ms,
+            **checkpoint_status(self._checkpoints),
+            "operators": self.progress.operators(self._plan, now_ms),
+        }
+
+    async def run(self) -> None:
+        """Runs the job to its end; raises what made it fail."""
+        while True:
+            error = await self._run_attempt()
+            if self._end_state is not None:
+                self.state = self._end_state
+                if error is not None:
+                    _log.warning("an error while closing, after all was committed: %r", error)
+                return
+            if error is None:
+                error = InternalError("the tasks ended before the job did")
+            delay_ms = self._strategy.next_delay_ms(error)
+            if delay_ms is None:
+                self.state = JobState.FAILED
+                raise error
+            self.state = JobState.RESTARTING
+            _log.warning(
+                "attempt %d failed: %s: %s; restarting in %d ms",
+                self._attempt,
+                type(error).__name__,
+                error,
+                delay_ms,
+            )
+            await asyncio.sleep(delay_ms / 1_000)
+
+    async def _run_attempt(self) -> BaseException | None:
+        """One attempt; what made it fail, or None if the job is at an end."""
+        self._attempt += 1
+        self._is_cancelling = False
+        self.progress.begin_attempt()
+        try:
+            recovery = await _in_thread(self._recover)
+            self._plan = recovery.plan
+            enumeration = Enumeration(recovery.plan, recovery)
+            await _in_thread(lambda: enumeration.discover(self._clock.now_ms()))
+        except Exception as error:
+            return error
+        self._deploy(recovery)
+        try:
+            error = await self._serve(enumeration, recovery)
+        finally:
+            self._checkpoints.end_attempt("the job ended or failed")
+        return error
+
+    def _recover(self) -> Recovery:
+        """Reads the state to begin with, and brings sinks to just that point. Blocks."""
+        found = self._storage.latest_checkpoint() if self._setup.has_checkpoints else None
+        directory = self._setup.restored if found is None else found.directory
+        if directory is None:
+            recovery = Recovery(self._setup.plan)
+        else:
+            recovery = recover(
+                self._disk,
+                self._setup.plan,
+                directory,
+                allow_non_restored_state=self._setup.allow_non_restored_state,
+            )
+        run_ids = [*self._setup.earlier_run_ids, self._setup.run_id]
+        context = RestoreContext(
+            recovery.checkpoint_id,
+            list(dict.fromkeys([*recovery.run_ids, *run_ids])),
+            self._setup.later_output,
+        )
+        for op in self._plan.operators():
+            if op.sink is not None:
+                # A crash may have come between the manifest and this commit: it is repeated.
+                op.sink.commit(recovery.committables.get(op.uid, []))
+                op.sink.recover(context)
+        return recovery
+
+    def _deploy(self, recovery: Recovery) -> None:
+        tasks = {(v.id, i) for v in recovery.plan.vertices for i in range(v.parallelism)}
+        self._unopened, self._reading = set(tasks), set(tasks)
+        work_directory = self._setup.work_directory / str(self._attempt)
+        state = self._storage.state if self._setup.has_checkpoints else work_directory / "state"
+        self._disk.make_directory(state)
+        self._post(
+            Deploy(
+                plan=recovery.plan,
+                job_name=self._setup.name,
+                run_id=self._setup.run_id,
+                attempt=self._attempt,
+                next_checkpoint_id=self._checkpoints.next_id,
+                state_directory=state,
+                work_directory=work_directory,
+                keyed_state=recovery.keyed_state,
+                operator_state=recovery.operator_state,
+            )
+        )
+
+    async def _serve(self, enumeration: Enumeration, recovery: Recovery) -> BaseException | None:
+        """Handles messages until the attempt has ended."""
+        failure: BaseException | None = None
+        while True:
+            message = await self._next_message(enumeration)
+            if isinstance(message, AttemptEnded):
+                if message.attempt == self._attempt:
+                    return failure or message.error
+                continue
+            if self._is_cancelling:
+                self._handle_while_closing(message)
+                continue
+            try:
+                await self._handle(message, enumeration, recovery)
+                await self._do_due(enumeration)
+            except Exception as error:
+                failure = error
+                self._cancel()
+
+    async def _handle(
+        self, message: ToCoordinator | None, enumeration: Enumeration, recovery: Recovery
+    ) -> None:
+        if message is None:
+            return
+        if isinstance(message, TaskReport):
+            self._on_report(message)
+        elif isinstance(message, TaskAck):
+            completed = await self._checkpoints.on_ack(message)
+            if completed is not None:
+                self._on_complete(completed)
+        elif isinstance(message, DeclineCheckpoint):
+            self._checkpoints.on_decline(message)
+        elif isinstance(message, TaskOpened):
+            self._on_opened(message, enumeration, recovery)
+        elif isinstance(message, SplitRequest):
+            enumeration.ask(*message.task)
+        elif isinstance(message, InputEnded):
+            self._on_input_ended(message)
+        elif isinstance(message, SavepointRequest):
+            self._checkpoints.request(message)
+        elif isinstance(message, InterruptRequest):
+            self._on_interrupt()
+        elif isinstance(message, CancelRequest):
+            self._end(JobState.CANCELED)
+        else:
+            raise InternalError(f"the coordinator does not take {message!r}")
+
+    def _handle_while_closing(self, message: ToCoordinator | None) -> None:
+        """The tasks are being closed: only figures and what clients want still count."""
+        if isinstance(message, TaskReport):
+            self.progress.take(message, self._clock.now_ms())
+        elif isinstance(message, InterruptRequest | CancelRequest):
+            is_kept = isinstance(message, InterruptRequest) and self._setup.has_checkpoints
+            self._end_state = JobState.SUSPENDED if is_kept else JobState.CANCELED
+        elif isinstance(message, SavepointRequest):
+            message.reply.set_exception(TransientError("the job is ending or restarting"))
+
+    async def _do_due(self, enumeration: Enumeration) -> None:
+        """What follows from the new situation, or from the time."""
+        if self._is_cancelling or self._end_state is not None:
+            return
+        due_ms = enumeration.next_discovery_ms()
+        if due_ms is not None and due_ms <= self._clock.now_ms():
+            await _in_thread(lambda: enumeration.discover(self._clock.now_ms()))
+        for message in enumeration.hand_out():
+            self._post(message)
+        if not self._unopened:
+            await self._checkpoints.trigger_due()
+        deadline_s = self._interrupt_deadline_s
+        if deadline_s is not None and self._clock.monotonic_s() > deadline_s:
+            _log.warning("the last checkpoint took too long; stopping without it")
+            self._end(JobState.SUSPENDED)
+
+    async def _next_message(self, enumeration: Enumeration) -> ToCoordinator | None:
+        """The next message; None when something is due first."""
+        now_ms = self._clock.now_ms()
+        times = [enumeration.next_discovery_ms()]
+        if not self._unopened:
+            times.append(self._checkpoints.next_due_ms())
+        if self._interrupt_deadline_s is not None:
+            left_s = self._interrupt_deadline_s - self._clock.monotonic_s()
+            times.append(now_ms + int(left_s * 1_000) + 1)
+        due = min((time for time in times if time is not None), default=None)
+        if due is None or self._is_cancelling or self._end_state is not None:
+            return await self._inbox.get()
+        try:
+            return await asyncio.wait_for(self._inbox.get(), max(0, due - now_ms) / 1_000)
+        except TimeoutError:
+            return None
+
+    def _on_opened(self, message: TaskOpened, enumeration: Enumeration, recovery: Recovery) -> None:
+        self._unopened.discard(message.task)
+        if not self._unopened:
+            self.state = JobState.RUNNING
+            self._checkpoints.begin_attempt(self._plan, enumeration, recovery.run_ids)
+
+    def _on_report(self, message: TaskReport) -> None:
+        self.progress.take(message, self._clock.now_ms())
+        if message.task == (0, 0):
+            self._setup.on_progress(self.status())
+        if self._setup.stop_when() and self._end_state is None:
+            self._end(JobState.FINISHED)
+
+    def _on_input_ended(self, message: InputEnded) -> None:
+        self._reading.discard(message.task)
+        if not self._reading:
+            reply = asyncio.get_running_loop().create_future()
+            self._checkpoints.request(SavepointRequest(None, reply, CheckpointKind.FINAL))
+
+    def _on_complete(self, completed: CompletedCheckpoint) -> None:
+        """After the job's last checkpoint everything is committed: let the tasks end."""
+        if not completed.kind.is_savepoint and completed.directory is not None:
+            self._setup.on_checkpoint(completed.checkpoint_id)
+        if completed.kind is CheckpointKind.STOP_SAVEPOINT:
+            self.savepoint = str(completed.directory)
+        if completed.kind.ends_job:
+            is_stop = completed.kind is CheckpointKind.STOP_CHECKPOINT
+            self._end_state = JobState.SUSPENDED if is_stop else JobState.FINISHED
+            self._post(CloseAttempt())
+
+    def _on_interrupt(self) -> None:
+        if not self._setup.has_checkpoints or self._unopened:
+            self._end(JobState.SUSPENDED if self._setup.has_checkpoints else JobState.CANCELED)
+            return
+        self._interrupt_deadline_s = self._clock.monotonic_s() + INTERRUPT_TIMEOUT_S
+        reply = asyncio.get_running_loop().create_future()
+        self._checkpoints.request(SavepointRequest(None, reply, CheckpointKind.STOP_CHECKPOINT))
+
+    def _end(self, state: JobState) -> None:
+        """Ends the job now, without results that no checkpoint has committed."""
+        self._end_state = state
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if not self._is_cancelling:
+            self._is_cancelling = True
+            self._post(CancelAttempt())
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

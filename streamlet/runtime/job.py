@@ -1,0 +1,346 @@
+"""Everything one running job needs around its coordinator: directories, log, lock, socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from streamlet import __version__
+from streamlet.checkpoint.disk import RealDisk
+from streamlet.checkpoint.pending import CheckpointKind
+from streamlet.checkpoint.storage import (
+    CheckpointStorage,
+    RunRecord,
+    find_snapshot,
+    resume_point,
+)
+from streamlet.clock import SystemClock
+from streamlet.errors import ConfigError
+from streamlet.runtime.checkpoints import Checkpoints, CheckpointSettings, JobIdentity
+from streamlet.runtime.control import ControlServer, JobEntry, write_entry
+from streamlet.runtime.coordinator import JobCoordinator, JobSetup, JobState
+from streamlet.runtime.deployment import StateSettings
+from streamlet.runtime.lock import DirectoryLock
+from streamlet.runtime.messages import CancelRequest, InterruptRequest, SavepointRequest
+from streamlet.runtime.restart import make_restart_strategy
+from streamlet.runtime.task import TaskSettings
+from streamlet.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from streamlet.runtime.run import JobRequest
+
+_log = logging.getLogger("streamlet.job")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended."""
+
+    state: str
+    duration_ms: int
+    records_in: int = 0
+    records_out: int = 0
+    last_checkpoint: int | None = None
+    savepoint_path: str | None = None
+
+
+class Job:
+    """One run of one job in this event loop."""
+
+    def __init__(self, request: JobRequest) -> None:
+        if not _NAME.fullmatch(request.name):
+            raise ConfigError(
+                f"{request.name!r} is no job name: use letters, digits, '_', '-', '.' and blanks; "
+                "it names directories"
+            )
+        self._request = request
+        self._config = request.config
+        self.run_id = secrets.token_hex(4)
+        self._clock = SystemClock()
+        self._disk = RealDisk()
+        self._has_checkpoints = self._config["execution.checkpointing.interval"] is not None
+        self._storage = CheckpointStorage(
+            self._disk, self._config["execution.checkpointing.dir"], request.name, self.run_id
+        )
+        self._started_ms = self._clock.now_ms()
+        self._closing: list[Callable[[], object]] = []
+        self._coordinator: JobCoordinator | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._control: ControlServer | None = None
+        self._record = RunRecord(self.run_id, request.name, self._started_ms)
+        self._said = ""
+
+    async def prepare(self) -> None:
+        """Finds the state to begin with and takes what must not be shared; refuses early."""
+        try:
+            await self._prepare()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def run(self) -> Outcome:
+        """Runs to the end; raises what made the job fail."""
+        try:
+            return await self._run()
+        finally:
+            await self._close()
+
+    def handle_signals(self) -> None:
+        """The first Ctrl-C or SIGTERM takes a last checkpoint and stops; a second one kills."""
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+            _log.warning("stopping after a last checkpoint; interrupt again to stop at once")
+            self.interrupt()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+
+    def interrupt(self) -> None:
+        """Takes a last checkpoint and stops."""
+        if self._coordinator is not None:
+            self._coordinator.tell(InterruptRequest())
+
+    def cancel(self) -> None:
+        """Stops now."""
+        if self._coordinator is not None:
+            self._coordinator.tell(CancelRequest())
+
+    async def savepoint(self, directory: str | Path | None) -> str:
+        """Takes a savepoint; gives its path."""
+        return await self._ask(directory, CheckpointKind.SAVEPOINT, is_drain=False)
+
+    async def stop(self, directory: str | Path | None, *, drain: bool) -> str:
+        """Ends the job with a savepoint; gives its path."""
+        return await self._ask(directory, CheckpointKind.STOP_SAVEPOINT, is_drain=drain)
+
+    def status(self) -> dict[str, Any]:
+        """How the job stands."""
+        return {} if self._coordinator is None else self._coordinator.status()
+
+    async def _prepare(self) -> None:
+        if self._request.is_recorded:
+            lock = DirectoryLock(
+                self._storage.run.parent, f"a job of the name {self._request.name!r}"
+            )
+            self._closing.append(lock.release)
+            self._open_log()
+        restored = self._find_restored()
+        work = Path(tempfile.mkdtemp(prefix="streamlet-"))
+        self._closing.append(lambda: shutil.rmtree(work, ignore_errors=True))
+        if self._request.is_recorded and self._record.state == "RUNNING":
+            earlier = self._storage.earlier_runs()
+            self._storage.create()
+            self._record.restored_from = None if restored is None else str(restored)
+            self._storage.write_run(self._record)
+        else:
+            earlier = []
+        self._connect(restored, work, [record.id for record in earlier])
+        if self._request.is_recorded:
+            await self._open_control()
+
+    def _find_restored(self) -> Path | None:
+        request = self._request
+        if request.savepoint is not None:
+            return find_snapshot(Path(request.savepoint).absolute())
+        if not request.resume:
+            return None
+        point = resume_point(self._storage)
+        _log.warning("%s", point.said)
+        if point.is_finished:
+            self._record.state = JobState.FINISHED.value
+        return point.directory
+
+    def _connect(self, restored: Path | None, work: Path, earlier: list[str]) -> None:
+        config, request = self._config, self._request
+        self._checkpoints = Checkpoints(
+            JobIdentity(request.name, self.run_id, __version__),
+            _checkpoint_settings(config),
+            self._storage,
+            self._disk,
+            self._clock,
+            lambda message: worker.post(message),
+            self._first_checkpoint_id(restored),
+        )
+        setup = JobSetup(
+            name=request.name,
+            run_id=self.run_id,
+            plan=request.plan,
+            restored=restored,
+            allow_non_restored_state=request.allow_non_restored_state,
+            later_output=request.later_output,
+            earlier_run_ids=earlier,
+            work_directory=work,
+            has_checkpoints=self._has_checkpoints,
+            on_progress=request.on_progress or (lambda status: None),
+            stop_when=request.stop_when or (lambda: False),
+            on_checkpoint=self._on_checkpoint,
+        )
+        self._coordinator = coordinator = JobCoordinator(
+            setup,
+            self._checkpoints,
+            self._storage,
+            make_restart_strategy(config, self._has_checkpoints),
+            self._disk,
+            self._clock,
+        )
+        self._worker = worker = Worker(
+            TaskSettings(
+                clock=self._clock,
+                disk=self._disk,
+                batch_size=config["execution.batch-size"],
+                buffer_timeout_ms=config["execution.buffer-timeout"],
+                watermark_interval_ms=config["pipeline.auto-watermark-interval"],
+            ),
+            StateSettings(config["state.backend.type"], config["state.backend.memory"]),
+            Random(),
+            coordinator.tell,
+        )
+        coordinator.connect(worker.post)
+
+    def _first_checkpoint_id(self, restored: Path | None) -> int:
+        """Above every id that this job has used, and above the restored one (CP-1)."""
+        from streamlet.checkpoint.manifest import read_manifest
+
+        highest = self._storage.highest_id() if self._request.is_recorded else 0
+        if restored is not None:
+            highest = max(highest, read_manifest(self._disk, restored).checkpoint_id)
+        return highest + 1
+
+    async def _run(self) -> Outcome:
+        if self._record.state == JobState.FINISHED.value:
+            return Outcome(JobState.FINISHED.value, 0)
+        assert self._coordinator is not None
+        serving = asyncio.get_running_loop().create_task(self._worker.run())
+        try:
+            await self._coordinator.run()
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+            self._end_record()
+            for op in self._request.plan.operators():
+                if op.sink is not None:
+                    op.sink.close()
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
+        assert self._coordinator is not None
+        assert self._checkpoints is not None
+        latest = self._checkpoints.latest
+        progress, plan = self._coordinator.progress, self._request.plan
+        return Outcome(
+            state=self._coordinator.state.value,
+            duration_ms=self._clock.now_ms() - self._started_ms,
+            records_in=progress.records_in(plan),
+            records_out=progress.records_out(plan),
+            last_checkpoint=None if latest is None else latest.checkpoint_id,
+            savepoint_path=self._coordinator.savepoint,
+        )
+
+    def _on_checkpoint(self, checkpoint_id: int) -> None:
+        """The first one is recorded, so that a later loss of all of them is noticed."""
+        is_first, self._record.last_checkpoint = not self._record.last_checkpoint, checkpoint_id
+        if is_first and self._request.is_recorded:
+            self._storage.write_run(self._record)
+
+    def _end_record(self) -> None:
+        assert self._coordinator is not None
+        if not self._request.is_recorded:
+            return
+        self._record.state = self._coordinator.state.value
+        self._record.ended_ms = self._clock.now_ms()
+        self._record.savepoint = self._coordinator.savepoint
+        self._storage.write_run(self._record)
+
+    def _open_log(self) -> None:
+        path = self._config.home / "logs" / self._request.name / f"{self.run_id}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger = logging.getLogger("streamlet")
+        level = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+
+        def close() -> None:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            handler.close()
+
+        self._closing.append(close)
+
+    async def _open_control(self) -> None:
+        async def savepoint(request: dict[str, Any]) -> dict[str, Any]:
+            return {"path": await self.savepoint(request.get("directory"))}
+
+        async def stop(request: dict[str, Any]) -> dict[str, Any]:
+            drain = bool(request.get("drain"))
+            return {"path": await self.stop(request.get("directory"), drain=drain)}
+
+        async def status(request: dict[str, Any]) -> dict[str, Any]:
+            return self.status()
+
+        async def cancel(request: dict[str, Any]) -> dict[str, Any]:
+            self.cancel()
+            return {}
+
+        secret = secrets.token_hex(16)
+        commands = {"savepoint": savepoint, "stop": stop, "status": status, "cancel": cancel}
+        self._control = ControlServer(secret, commands)
+        port = await self._control.start()
+        path = self._config.home / "jobs" / f"{self.run_id}.json"
+        write_entry(
+            path,
+            JobEntry(
+                id=self.run_id,
+                name=self._request.name,
+                pid=os.getpid(),
+                host="127.0.0.1",
+                port=port,
+                secret=secret,
+                started_ms=self._started_ms,
+                script=self._request.script,
+            ),
+        )
+        self._closing.append(lambda: path.unlink(missing_ok=True))
+
+    async def _ask(self, directory: str | Path | None, kind: CheckpointKind, is_drain: bool) -> str:
+        assert self._coordinator is not None
+        reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        target = None if directory is None else Path(directory)
+        self._coordinator.tell(SavepointRequest(target, reply, kind, is_drain))
+        return await reply
+
+    async def _close(self) -> None:
+        if self._control is not None:
+            await self._control.close()
+        for close in reversed(self._closing):
+            close()
+        self._closing.clear()
+
+
+def _checkpoint_settings(config: Any) -> CheckpointSettings:
+    return CheckpointSettings(
+        interval_ms=config["execution.checkpointing.interval"],
+        timeout_ms=config["execution.checkpointing.timeout"],
+        min_pause_ms=config["execution.checkpointing.min-pause"],
+        tolerable_failures=config["execution.checkpointing.tolerable-failed-checkpoints"],
+        retained=config["execution.checkpointing.num-retained"],
+        savepoints=config["execution.checkpointing.savepoint-dir"],
+    )

@@ -1,0 +1,173 @@
+"""Which subtasks a batch goes to: one router per sending subtask and edge."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from random import Random
+from typing import Any, TypeAlias, assert_never
+
+from streamlet.elements import RowBatch
+from streamlet.errors import FatalError, RecordError, note_place
+from streamlet.graph import (
+    Broadcast,
+    Custom,
+    Forward,
+    Global,
+    Hash,
+    Partitioning,
+    Rebalance,
+    Shuffle,
+)
+from streamlet.operators.place import short
+from streamlet.state.keys import KeyRouter, canonical_key
+
+Routed: TypeAlias = Iterator[tuple[int, RowBatch]]
+"""(index of the receiving subtask, its records in order)"""
+
+
+class Router(ABC):
+    """Splits batches over `parallelism` receivers; keeps the order per receiver (DS-5)."""
+
+    def __init__(self, parallelism: int) -> None:
+        self.parallelism = parallelism
+
+    @abstractmethod
+    def route(self, batch: RowBatch) -> Routed:
+        """The parts of the batch, none of them empty."""
+
+    def _scatter(self, batch: RowBatch, targets: list[int]) -> Routed:
+        positions: list[list[int]] = [[] for _ in range(self.parallelism)]
+        for position, target in enumerate(targets):
+            positions[target].append(position)
+        for target, taken in enumerate(positions):
+            if len(taken) == len(targets):
+                yield target, batch
+            elif taken:
+                yield target, batch.take(taken)
+
+
+class OneRouter(Router):
+    """Everything to one subtask: forward, global."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(1)
+        self._target = target
+
+    def route(self, batch: RowBatch) -> Routed:
+        yield self._target, batch
+
+
+class BroadcastRouter(Router):
+    """Everything to everyone."""
+
+    def route(self, batch: RowBatch) -> Routed:
+        for target in range(self.parallelism):
+            yield target, batch
+
+
+class RebalanceRouter(Router):
+    """Even contiguous parts of each batch, beginning where the last one ended."""
+
+    def __init__(self, parallelism: int, start: int) -> None:
+        super().__init__(parallelism)
+        self._next = start % parallelism
+
+    def route(self, batch: RowBatch) -> Routed:
+        size = -(-len(batch) // self.parallelism)
+        for start in range(0, len(batch), size):
+            yield self._next, batch.slice(start, start + size)
+            self._next = (self._next + 1) % self.parallelism
+
+
+class ShuffleRouter(Router):
+    """Each record to a random subtask."""
+
+    def __init__(self, parallelism: int, random: Random) -> None:
+        super().__init__(parallelism)
+        self._random = random
+
+    def route(self, batch: RowBatch) -> Routed:
+        draw, parallelism = self._random.randrange, self.parallelism
+        return self._scatter(batch, [draw(parallelism) for _ in batch.values])
+
+
+class CustomRouter(Router):
+    """As the user's function says."""
+
+    def __init__(self, parallelism: int, partitioning: Custom) -> None:
+        super().__init__(parallelism)
+        self._partitioning = partitioning
+
+    def route(self, batch: RowBatch) -> Routed:
+        return self._scatter(batch, [self._choose(value) for value in batch.values])
+
+    def _choose(self, value: Any) -> int:
+        key = self._partitioning.selector(value)
+        target = self._partitioning.choose(key, self.parallelism)
+        if target.__class__ is not int or not 0 <= target < self.parallelism:
+            raise FatalError(
+                f"partition_custom ({self._partitioning.description}) gave {target!r} for key "
+                f"{short(key)}; it must give an int in [0, {self.parallelism})"
+            )
+        return target
+
+
+class HashRouter(Router):
+    """By key group; the receiver gets the canonical keys with the records."""
+
+    def __init__(self, parallelism: int, max_parallelism: int, partitioning: Hash) -> None:
+        super().__init__(parallelism)
+        self._keys = KeyRouter(max_parallelism, parallelism)
+        self._partitioning = partitioning
+
+    def route(self, batch: RowBatch) -> Routed:
+        try:
+            raw = self._partitioning.keys_of(batch.values)
+            keys = self._keys.canonicalise(raw)
+        except Exception as error:
+            self._note_record(error, batch)
+            raise
+        keyed = RowBatch(batch.values, batch.timestamps, keys)
+        if self.parallelism == 1:
+            yield 0, keyed
+        else:
+            yield from self._scatter(keyed, self._keys.subtasks(keys))
+
+    def _note_record(self, error: Exception, batch: RowBatch) -> None:
+        """Finds the record whose key cannot be had, by asking again one by one."""
+        for value in batch.values:
+            try:
+                canonical_key(self._partitioning.selector(value))
+            except RecordError:
+                break
+            except Exception:  # noqa: BLE001 - any error of the user's selector marks the record
+                break
+        else:
+            return
+        note_place(error, f"in key_by({self._partitioning.description}), record {short(value)}")
+
+
+def make_router(
+    partitioning: Partitioning,
+    sender: int,
+    parallelism: int,
+    max_parallelism: int,
+    random: Random,
+) -> Router:
+    """The router of one sending subtask for one edge."""
+    if isinstance(partitioning, Forward):
+        return OneRouter(sender)
+    if isinstance(partitioning, Global):
+        return OneRouter(0)
+    if isinstance(partitioning, Broadcast):
+        return BroadcastRouter(parallelism)
+    if isinstance(partitioning, Rebalance):
+        return RebalanceRouter(parallelism, random.randrange(parallelism))
+    if isinstance(partitioning, Shuffle):
+        return ShuffleRouter(parallelism, random)
+    if isinstance(partitioning, Custom):
+        return CustomRouter(parallelism, partitioning)
+    if isinstance(partitioning, Hash):
+        return HashRouter(parallelism, max_parallelism, partitioning)
+    assert_never(partitioning)

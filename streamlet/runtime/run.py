@@ -1,0 +1,157 @@
+"""Starts jobs: from a blocking `execute`, from a running event loop, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streamlet.config import Configuration
+from streamlet.plan import ExecutionPlan
+from streamlet.runtime.job import Job
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What is to be run, and how."""
+
+    plan: ExecutionPlan
+    name: str
+    config: Configuration
+    savepoint: str | None = None
+    """The savepoint or checkpoint to begin with."""
+    resume: bool = False
+    allow_non_restored_state: bool = False
+    later_output: str = "refuse"
+    on_progress: Callable[[dict[str, Any]], None] | None = None
+    stop_when: Callable[[], bool] | None = None
+    """Ends the job normally once it is true."""
+    script: str = ""
+    is_recorded: bool = True
+    """False: it leaves no trace in the home directory, as for `execute_and_collect`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What became of a job."""
+
+    job_id: str
+    state: str
+    """FINISHED, SUSPENDED (interrupted, may be resumed) or CANCELED."""
+    duration_ms: int
+    records_in: int
+    """Records that the sources gave, in the last attempt."""
+    records_out: int
+    """Records that the sinks took, in the last attempt."""
+    last_checkpoint: int | None
+    """The id of the latest complete checkpoint."""
+    savepoint_path: str | None
+    """Where a stop with savepoint put it."""
+
+
+class JobClient:
+    """A handle on a job that runs in this event loop."""
+
+    def __init__(self, job: Job, running: asyncio.Task[JobResult]) -> None:
+        self._job = job
+        self._running = running
+        self.job_id = job.run_id
+
+    async def result(self) -> JobResult:
+        """Waits for the end; raises what made the job fail."""
+        return await asyncio.shield(self._running)
+
+    async def cancel(self) -> None:
+        """Stops the job now, without a savepoint, and waits for its end."""
+        self._job.cancel()
+        with suppress(Exception):
+            await self.result()
+
+    async def trigger_savepoint(self, directory: str | Path | None = None) -> str:
+        """Takes a savepoint below the directory; gives its path."""
+        return await self._job.savepoint(directory)
+
+    async def stop_with_savepoint(
+        self, directory: str | Path | None = None, drain: bool = False
+    ) -> str:
+        """Takes a savepoint and ends the job; with `drain` windows fire first."""
+        path = await self._job.stop(directory, drain=drain)
+        await self.result()
+        return path
+
+    async def status(self) -> dict[str, Any]:
+        """How the job stands."""
+        return self._job.status()
+
+
+async def start_job(request: JobRequest) -> JobClient:
+    """Starts the job in the running event loop; signals are the caller's."""
+    job = Job(request)
+    await job.prepare()
+    running = asyncio.get_running_loop().create_task(_result_of(job))
+    return JobClient(job, running)
+
+
+def run_job(request: JobRequest) -> JobResult:
+    """Runs the job to its end. Inside a running event loop it gets a thread and loop of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run_loop(_run(request))
+    return _in_own_thread(lambda: _run_loop(_run(request)))
+
+
+async def _run(request: JobRequest) -> JobResult:
+    job = Job(request)
+    await job.prepare()
+    if threading.current_thread() is threading.main_thread():
+        job.handle_signals()
+    return await _result_of(job)
+
+
+async def _result_of(job: Job) -> JobResult:
+    outcome = await job.run()
+    return JobResult(
+        job_id=job.run_id,
+        state=outcome.state,
+        duration_ms=outcome.duration_ms,
+        records_in=outcome.records_in,
+        records_out=outcome.records_out,
+        last_checkpoint=outcome.last_checkpoint,
+        savepoint_path=outcome.savepoint_path,
+    )
+
+
+def _run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """On uvloop where there is one."""
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _in_own_thread(work: Callable[[], T]) -> T:
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="streamlet job")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

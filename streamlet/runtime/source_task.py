@@ -1,0 +1,207 @@
+"""A task that reads splits: it stamps records, makes watermarks and lets barriers in."""
+
+from __future__ import annotations
+
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamlet.elements import (
+    MAX_TIMESTAMP,
+    Barrier,
+    Element,
+    EndOfInput,
+    RowBatch,
+    SideBatch,
+    StreamStatus,
+    Watermark,
+)
+from streamlet.eventtime.splits import SplitWatermarks
+from streamlet.operators.operator import OperatorSnapshot
+from streamlet.plan import PlannedOperator
+from streamlet.runtime.messages import (
+    AssignSplits,
+    CheckpointAborted,
+    NoMoreSplits,
+    Split,
+    SplitRequest,
+    SplitsUnread,
+    ToTask,
+    TriggerCheckpoint,
+)
+from streamlet.runtime.split_reader import Polled, SplitReader, open_reader
+from streamlet.runtime.task import Stage, Task
+
+
+class SourceTask(Task):
+    """Reads its splits in turn, one poll each."""
+
+    def __init__(self, planned: PlannedOperator, *args: Any) -> None:
+        super().__init__(*args)
+        assert planned.source is not None
+        assert planned.strategy is not None
+        self._planned = planned
+        self._source = planned.source
+        self._stamp = planned.strategy.timestamp_extractor()
+        # Held until the coordinator has said whether splits remain that nobody reads yet.
+        self._watermarks = SplitWatermarks(planned.strategy, hold=True)
+        self._readers: dict[str, SplitReader] = {}
+        self._turn: list[SplitReader] = []
+        self._has_all_splits = False
+        self._is_stopped = False
+        self._next_watermark_ms: int | None = None
+        self._next_poll_ms: int | None = None
+
+    def _open(self) -> None:
+        super()._open()
+        if self.settings.watermark_interval_ms:
+            self._schedule_watermark()
+        self._tell(SplitRequest(self.task))
+
+    def close(self) -> None:
+        for reader in self._readers.values():
+            reader.close()
+        super().close()
+
+    async def _step(self) -> bool:
+        if self._stage is not Stage.RUNNING or self._is_stopped:
+            return False
+        if (
+            self._next_watermark_ms is not None
+            and self.settings.clock.now_ms() >= self._next_watermark_ms
+        ):
+            self._schedule_watermark()
+            await self._emit(self._watermarks.on_periodic(self.settings.clock.now_ms()))
+        if self._has_all_splits and not self._readers:
+            await self._end_input()
+            return True
+        return await self._poll_next()
+
+    def _next_step_ms(self) -> int | None:
+        if self._stage is not Stage.RUNNING or self._is_stopped:
+            return None
+        times = [self._next_watermark_ms, self._next_poll_ms]
+        return min((time for time in times if time is not None), default=None)
+
+    async def _poll_next(self) -> bool:
+        """Gives each reader a turn until one has something; False: none has."""
+        self._turn = self._turn or list(self._readers.values())
+        for _ in range(len(self._turn)):
+            reader = self._turn.pop(0)
+            if reader.split not in self._readers:
+                continue
+            polled = reader.take(self.settings.batch_size)
+            if polled is None:
+                continue
+            await self._on_polled(reader, polled)
+            if not polled.is_empty:
+                return True
+        self._schedule_poll()
+        return False
+
+    async def _on_polled(self, reader: SplitReader, polled: Polled) -> None:
+        """Emits what was polled, and only then moves the split's position.
+
+        A barrier is let in between two calls of this, so what it stores is the position after the
+        last batch emitted, whatever a thread has read ahead.
+        """
+        if polled.dead_letters and (tag := self._source.dead_letter_tag) is not None:
+            letters = SideBatch(tag.id, RowBatch(polled.dead_letters))
+            await self._run_chain(self.chain.emit(0, letters))
+        content = polled.content
+        if isinstance(content, Watermark):
+            await self._emit(self._watermarks.on_watermark(reader.split, content.timestamp_ms))
+        elif isinstance(content, StreamStatus):
+            await self._emit(self._watermarks.on_status(reader.split, content.is_idle))
+        elif content:
+            batch = self._stamped(reader, content)
+            await self._emit(self._watermarks.on_batch(reader.split, batch))
+        reader.confirm(polled)
+        if content is None:
+            self._close_split(reader)
+
+    def _stamped(self, reader: SplitReader, batch: RowBatch) -> RowBatch:
+        """The batch with timestamps, if the pipeline or the source has any."""
+        if self._stamp is None:
+            return batch
+        try:
+            return RowBatch(batch.values, self._stamp(batch.values, batch.timestamps))
+        except Exception as error:
+            reader.note(error)
+            raise
+
+    def _close_split(self, reader: SplitReader) -> None:
+        reader.close()
+        del self._readers[reader.split]
+        self._watermarks.remove_split(reader.split)
+        if not self._readers and not self._has_all_splits:
+            self._tell(SplitRequest(self.task))
+
+    async def _emit(self, elements: Sequence[Element]) -> None:
+        for element in elements:
+            if isinstance(element, RowBatch):
+                await self._in_slices(element, lambda part: self.chain.emit(0, part))
+            else:
+                if isinstance(element, Watermark):
+                    self.chain.members[0].watermark_ms = element.timestamp_ms
+                await self._run_chain(self.chain.emit(0, element))
+
+    async def _end_input(self) -> None:
+        """WM-50: the last watermark, MAX, then the end."""
+        self._watermarks.hold = False
+        await self._emit(self._watermarks.on_end())
+        await self._emit([Watermark(MAX_TIMESTAMP), EndOfInput()])
+        self._end()
+
+    async def _on_message(self, message: ToTask) -> None:
+        if isinstance(message, AssignSplits):
+            for split in message.splits:
+                self._open_split(split)
+        elif isinstance(message, SplitsUnread):
+            await self._on_unread(message.has_unread)
+        elif isinstance(message, NoMoreSplits):
+            self._has_all_splits = True
+        elif isinstance(message, TriggerCheckpoint):
+            await self._on_trigger(message)
+        elif isinstance(message, CheckpointAborted):
+            await self._cancel_barrier(message.checkpoint_id)
+            await super()._on_message(message)
+        else:
+            await super()._on_message(message)
+
+    async def _on_unread(self, has_unread: bool) -> None:
+        self._watermarks.hold = has_unread
+        if not has_unread and not self._readers and not self._has_all_splits:
+            # Without a split there is nothing to wait for: do not hold back the others.
+            await self._emit(self._watermarks.on_no_splits())
+
+    async def _on_trigger(self, trigger: TriggerCheckpoint) -> None:
+        if trigger.is_drain and self._stage is Stage.RUNNING:
+            await self._end_input()
+        directory = str(trigger.directory) if trigger.kind.is_savepoint else None
+        await self._checkpoint(Barrier(trigger.checkpoint_id, directory, trigger.keeps_state))
+        if trigger.kind.ends_job:
+            self._is_stopped = True  # whatever came now would be behind the last checkpoint
+
+    def _snapshot_operators(self, checkpoint_id: int) -> dict[str, OperatorSnapshot]:
+        positions = [(reader.split, reader.position) for reader in self._readers.values()]
+        return {
+            self._planned.uid: OperatorSnapshot(operator_state=list(positions)),
+            **super()._snapshot_operators(checkpoint_id),
+        }
+
+    def _open_split(self, split: Split) -> None:
+        name, position = split
+        place = f"in source {self._planned.name!r}"
+        self._readers[name] = open_reader(self._source, name, position, place, self.wake)
+        self._watermarks.add_split(name)
+
+    def _schedule_watermark(self) -> None:
+        self._next_watermark_ms = self.settings.clock.now_ms() + self.settings.watermark_interval_ms
+
+    def _schedule_poll(self) -> None:
+        """A reader that had nothing cannot say when there is more: it is asked again soon."""
+        is_polled = any(not reader.is_reading for reader in self._readers.values())
+        self._next_poll_ms = (
+            self.settings.clock.now_ms() + self.settings.buffer_timeout_ms if is_polled else None
+        )

@@ -1,0 +1,159 @@
+"""Hosts the tasks of an attempt on one event loop; talks to the coordinator in messages only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from random import Random
+
+from streamlet.errors import InternalError
+from streamlet.runtime.deployment import Deployed, Deployment, StateSettings
+from streamlet.runtime.messages import (
+    AssignSplits,
+    AttemptEnded,
+    CancelAttempt,
+    CheckpointAborted,
+    CheckpointComplete,
+    CloseAttempt,
+    Deploy,
+    NoMoreSplits,
+    SplitsUnread,
+    ToCoordinator,
+    ToTask,
+    ToWorker,
+    TriggerCheckpoint,
+)
+from streamlet.runtime.task import TaskSettings
+
+_log = logging.getLogger("streamlet.worker")
+
+REPORT_INTERVAL_S = 0.1
+
+SWITCH_INTERVAL_S = 0.0005
+"""Background threads must give the GIL back soon, or the loop wakes late."""
+
+
+class Worker:
+    """Runs one attempt at a time."""
+
+    def __init__(
+        self,
+        settings: TaskSettings,
+        state: StateSettings,
+        random: Random,
+        tell: Callable[[ToCoordinator], None],
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._random = random
+        self._tell = tell
+        self._inbox: asyncio.Queue[ToWorker] = asyncio.Queue()
+        self._attempt: asyncio.Task[None] | None = None
+        self._building: asyncio.Future[Deployed] | None = None
+        self._deployed: Deployed | None = None
+        self._early: list[ToTask] = []
+
+    def post(self, message: ToWorker) -> None:
+        """Puts a message into the worker's inbox."""
+        self._inbox.put_nowait(message)
+
+    async def run(self) -> None:
+        """Serves messages until it is cancelled."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_for_ever())
+            while True:
+                message = await self._inbox.get()
+                if isinstance(message, Deploy):
+                    self._attempt = group.create_task(self._run_attempt(message))
+                elif isinstance(message, CancelAttempt):
+                    if self._attempt is not None:
+                        self._attempt.cancel()
+                else:
+                    self._dispatch(message)
+
+    async def _report_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            self._report()
+
+    def _report(self) -> None:
+        """Tells the coordinator the figures of all tasks."""
+        if self._deployed is not None:
+            for task in self._deployed.tasks.values():
+                self._tell(task.report())
+
+    async def _run_attempt(self, deploy: Deploy) -> None:
+        """An attempt ends here whatever happened: only then may the next one begin."""
+        error: BaseException | None = None
+        try:
+            await self._run_tasks(deploy)
+        except asyncio.CancelledError:
+            pass  # the coordinator asked for it
+        except BaseExceptionGroup as group:
+            error = _first_cause(group)
+        except Exception as raised:
+            error = raised
+        finally:
+            self._report()
+            await self._let_go(deploy)
+        self._tell(AttemptEnded(deploy.attempt, error))
+
+    async def _run_tasks(self, deploy: Deploy) -> None:
+        deployment = Deployment(deploy, self._settings, self._state, self._random, self._tell)
+        loop = asyncio.get_running_loop()
+        self._building = loop.run_in_executor(None, deployment.build)
+        self._deployed = deployed = await asyncio.shield(self._building)
+        for message in self._early:
+            self._dispatch(message)
+        self._early.clear()
+        async with asyncio.TaskGroup() as group:
+            for task in deployed.tasks.values():
+                group.create_task(task.run())
+
+    async def _let_go(self, deploy: Deploy) -> None:
+        """Threads are joined and functions closed before the databases under them are shut."""
+        if self._building is not None and not self._building.done():
+            await asyncio.wait([self._building])  # cancelled while state was still being restored
+        has_built = self._building is not None and self._building.exception() is None
+        deployed = self._building.result() if self._building is not None and has_built else None
+        self._deployed = self._building = None
+        if deployed is not None:
+            for task in deployed.tasks.values():
+                await task.finish_writing()
+                task.close()
+            deployed.executor.shutdown(wait=True)
+            for log in deployed.logs:
+                log.close()
+        shutil.rmtree(deploy.work_directory, ignore_errors=True)
+
+    def _dispatch(self, message: ToTask) -> None:
+        if self._deployed is None:
+            self._early.append(message)
+            return
+        tasks = self._deployed.tasks
+        if isinstance(message, AssignSplits | NoMoreSplits):
+            tasks[message.task].post(message)
+        elif isinstance(message, TriggerCheckpoint):
+            for task in tasks.values():
+                if task.is_source:
+                    task.post(message)
+        elif isinstance(message, SplitsUnread):
+            for task in tasks.values():
+                if task.is_source and task.head_uid == message.uid:
+                    task.post(message)
+        elif isinstance(message, CheckpointComplete | CheckpointAborted | CloseAttempt):
+            for task in tasks.values():
+                task.post(message)
+        else:
+            raise InternalError(f"a worker does not take {message!r}")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The exception that came first: the group cancelled the other tasks after it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,149 @@
+"""Where a handle finds its value: under the current key, or under key and window.
+
+The four classes give handles one way to reach both, without an entry to pass around.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from streamlet.state.layout import MISSING
+from streamlet.state.log import FlatTable, NestedTable, StateLog
+
+
+class WindowScope:
+    """The window that window state belongs to at the moment."""
+
+    __slots__ = ("bounds",)
+
+    def __init__(self) -> None:
+        self.bounds: tuple[int, int] = (0, 0)
+
+
+class Cell(Protocol):
+    """The one value of a state under the current key."""
+
+    def get(self) -> Any:
+        """The value or MISSING; an owned value must not be changed."""
+
+    def for_update(self) -> Any:
+        """The value, which may be changed in place, or MISSING."""
+
+    def put(self, value: Any) -> None: ...
+    def remove(self) -> None: ...
+
+
+class MapCell(Protocol):
+    """The entries of a map state under the current key."""
+
+    def get(self, inner: Any) -> Any:
+        """The value or MISSING."""
+
+    def put(self, inner: Any, value: Any) -> None: ...
+    def remove(self, inner: Any) -> None: ...
+    def scan(self) -> list[tuple[Any, Any]]:
+        """All entries by ascending inner."""
+
+    def drop(self) -> None: ...
+
+
+class KeyCell:
+    """A Cell of the current key."""
+
+    __slots__ = ("_log", "_table")
+
+    def __init__(self, log: StateLog, table: FlatTable) -> None:
+        self._log = log
+        self._table = table
+
+    def get(self) -> Any:
+        return self._table.get(self._log.key, MISSING)
+
+    def for_update(self) -> Any:
+        return self._table.for_update(self._log.key)
+
+    def put(self, value: Any) -> None:
+        self._table.dirty[self._log.key] = value
+
+    def remove(self) -> None:
+        self._table.remove(self._log.key)
+
+
+class WindowCell:
+    """A Cell of the current key and window; the window is the inner of a MAP table."""
+
+    __slots__ = ("_log", "_scope", "_table")
+
+    def __init__(self, log: StateLog, scope: WindowScope, table: NestedTable) -> None:
+        self._log = log
+        self._scope = scope
+        self._table = table
+
+    def get(self) -> Any:
+        return self._table.get(self._log.key, self._scope.bounds, MISSING)
+
+    def for_update(self) -> Any:
+        return self._table.for_update(self._log.key, self._scope.bounds)
+
+    def put(self, value: Any) -> None:
+        self._table.put(self._log.key, self._scope.bounds, value)
+
+    def remove(self) -> None:
+        self._table.remove(self._log.key, self._scope.bounds)
+
+
+class KeyMapCell:
+    """A MapCell of the current key."""
+
+    __slots__ = ("_log", "_table")
+
+    def __init__(self, log: StateLog, table: NestedTable) -> None:
+        self._log = log
+        self._table = table
+
+    def get(self, inner: Any) -> Any:
+        return self._table.get(self._log.key, inner, MISSING)
+
+    def put(self, inner: Any, value: Any) -> None:
+        self._table.put(self._log.key, inner, value)
+
+    def remove(self, inner: Any) -> None:
+        self._table.remove(self._log.key, inner)
+
+    def scan(self) -> list[tuple[Any, Any]]:
+        return self._table.scan(self._log.key)
+
+    def drop(self) -> None:
+        self._table.drop(self._log.key)
+
+
+class WindowMapCell:
+    """A MapCell of the current key and window; `(start, end, map key)` is the inner."""
+
+    __slots__ = ("_log", "_scope", "_table")
+
+    def __init__(self, log: StateLog, scope: WindowScope, table: NestedTable) -> None:
+        self._log = log
+        self._scope = scope
+        self._table = table
+
+    def get(self, inner: Any) -> Any:
+        return self._table.get(self._log.key, (*self._scope.bounds, inner), MISSING)
+
+    def put(self, inner: Any, value: Any) -> None:
+        self._table.put(self._log.key, (*self._scope.bounds, inner), value)
+
+    def remove(self, inner: Any) -> None:
+        self._table.remove(self._log.key, (*self._scope.bounds, inner))
+
+    def scan(self) -> list[tuple[Any, Any]]:
+        bounds = self._scope.bounds
+        return [
+            (inner[2], value)
+            for inner, value in self._table.scan(self._log.key)
+            if inner[:2] == bounds
+        ]
+
+    def drop(self) -> None:
+        for inner, _ in self.scan():
+            self.remove(inner)

@@ -1,0 +1,257 @@
+"""The write-back log of keyed state: one per keyed subtask, over a heap or a RocksDB store.
+
+    put ---> dirty ---freeze---> frozen ---write, retire---> cells ---settle---> store
+               ^                    |
+               '-----unfreeze-------'   (the write failed)
+
+A barrier freezes: it swaps references, whatever was written. A background thread then encodes the
+frozen generation while the loop goes on with a new dirty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from streamlet.errors import InternalError, StateTypeError
+from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded
+from streamlet.state.layout import MISSING, TOMBSTONE, Layout, StateSpec
+from streamlet.state.store import Store, open_store
+from streamlet.state.tables import FlatTable, NestedTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from streamlet.state.rows import STATE_ROWS
+
+__all__ = [
+    "MISSING",
+    "STATE_ROWS",
+    "TOMBSTONE",
+    "Encoded",
+    "FlatTable",
+    "Generation",
+    "Layout",
+    "NestedTable",
+    "StateLog",
+    "open_store",
+]
+
+
+class Stage(Enum):
+    """Where a generation stands: FROZEN -> WRITTEN -> GONE, or FROZEN | WRITTEN -> GONE."""
+
+    FROZEN = "frozen"
+    WRITTEN = "written"
+    GONE = "retired or unfrozen"
+
+
+class Generation:
+    """What was dirty at one freeze. Its entries must not change until it is gone."""
+
+    __slots__ = ("layers", "rows", "stage")
+
+    def __init__(self, layers: list[tuple[FlatTable | NestedTable, dict[Any, Any]]]) -> None:
+        self.layers = layers
+        self.rows = [0] * len(layers)
+        self.stage = Stage.FROZEN
+
+    def is_empty(self) -> bool:
+        return not self.layers
+
+
+class StateLog:
+    """All keyed state and timers of one subtask.
+
+    `key` is the current key, set by the operator before it calls user code; the handles read it.
+    Everything but `write` is called from the loop thread.
+    """
+
+    __slots__ = (
+        "_key_groups",
+        "_max_parallelism",
+        "_restored",
+        "_store",
+        "_tables",
+        "key",
+        "place",
+    )
+
+    def __init__(
+        self, store: Store, key_groups: range, max_parallelism: int, place: str = ""
+    ) -> None:
+        self.key: Any = None
+        self.place = place
+        self._store = store
+        self._key_groups = key_groups
+        self._max_parallelism = max_parallelism
+        self._tables: dict[str, FlatTable | NestedTable] = {}
+        self._restored: dict[str, frozenset[Layout]] = {}
+
+    def flat(
+        self,
+        name: str,
+        layout: Layout = Layout.KEY,
+        codec: Codec | None = None,
+        *,
+        owned: bool = False,
+        kind: str = "value",
+        copy: Callable[[Any], Any] | None = None,
+    ) -> FlatTable:
+        """The flat table of that name (KEY or TIMER); the same one when it was asked for before.
+
+        Raises StateTypeError when the name is taken by a table of another shape (ST-4), or was by
+        the restored one.
+        """
+        spec = StateSpec(name, kind, layout, codec or DEFAULT_CODEC, owned, copy)
+        if layout not in (Layout.KEY, Layout.TIMER):
+            raise InternalError(f"state {name!r}: layout {layout.name} is not flat")
+        table = self._known(spec)
+        if table is None:
+            table = self._tables[name] = FlatTable(spec, self._store.flat(spec))
+        assert isinstance(table, FlatTable)
+        return table
+
+    def nested(
+        self,
+        name: str,
+        layout: Layout,
+        codec: Codec | None = None,
+        *,
+        owned: bool = False,
+        kind: str = "map",
+        copy: Callable[[Any], Any] | None = None,
+    ) -> NestedTable:
+        """The nested table of that name (MAP or WINDOW); as `flat`."""
+        spec = StateSpec(name, kind, layout, codec or DEFAULT_CODEC, owned, copy)
+        if layout not in (Layout.MAP, Layout.WINDOW):
+            raise InternalError(f"state {name!r}: layout {layout.name} is not nested")
+        table = self._known(spec)
+        if table is None:
+            table = self._tables[name] = NestedTable(spec, self._store.nested(spec))
+        assert isinstance(table, NestedTable)
+        return table
+
+    def freeze(self) -> Generation:
+        """Sets the dirty entries aside: what `write` gives is the state of this moment."""
+        return Generation(
+            [(table, layer) for table in self._tables.values() if (layer := table.freeze())]
+        )
+
+    def write(self, generation: Generation) -> Iterator[pa.RecordBatch]:
+        """The generation as batches of STATE_ROWS; runs in a background thread.
+
+        On RocksDB each batch goes into the database as well before it is given.
+        """
+        from streamlet.state import rows
+
+        for position, (table, layer) in enumerate(generation.layers):
+            written = 0
+            for batch in rows.encoded(table.spec, layer, self._max_parallelism):
+                rows.check_key_groups(batch, self._key_groups, table.spec.name, self.place)
+                self._store.keep(table.spec.name, batch)
+                written += batch.num_rows
+                yield batch
+            generation.rows[position] = written
+        generation.stage = Stage.WRITTEN
+
+    def retire(self, generation: Generation) -> None:
+        """The generation is in safe hands: its entries are clean now. Oldest first."""
+        _expect(generation, Stage.WRITTEN)
+        for (table, layer), written in zip(generation.layers, generation.rows, strict=True):
+            table.retire(layer, written)
+        generation.layers = []
+        generation.stage = Stage.GONE
+
+    def unfreeze(self, generation: Generation) -> None:
+        """The generation could not be written: its entries are dirty again, newer ones win."""
+        _expect(generation, Stage.FROZEN, Stage.WRITTEN)
+        for table, layer in generation.layers:
+            table.thaw(layer)
+        generation.layers = []
+        generation.stage = Stage.GONE
+
+    def settle(self, budget: int = 4_096) -> None:
+        """Deferred work on about `budget` entries, to be called between batches."""
+        self._store.settle(budget)
+
+    def restore(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Takes over STATE_ROWS, before any table is asked for.
+
+        Rows of other key groups are skipped, later rows win over earlier ones, and a row marked as
+        deleted removes. A state that no operator asks for stays where it is (EV-5).
+        """
+        from streamlet.state import rows
+
+        if self._tables:
+            raise InternalError("state must be restored before its tables are asked for")
+        for batch in batches:
+            for name, part in rows.by_state(batch, self._key_groups):
+                if name not in self._restored:
+                    self._restored[name] = rows.layouts_of(part)
+                self._store.load(name, part)
+        self._store.loaded()
+
+    def wants_spill(self) -> bool:
+        """True when the dirty entries outgrow memory: freeze, write and retire without a barrier.
+
+        The rows of a spill belong into the next checkpoint.
+        """
+        dirty = sum(table.dirty_entries() for table in self._tables.values())
+        return self._store.wants_spill(dirty)
+
+    def size(self) -> int:
+        """The number of live entries over all tables; may read all of RocksDB."""
+        return sum(table.size() for table in self._tables.values())
+
+    def state_names(self) -> list[tuple[str, str]]:
+        """Name and kind of every table that was asked for."""
+        return [(table.spec.name, table.spec.kind) for table in self._tables.values()]
+
+    def close(self) -> None:
+        """Lets go of the store; nothing may be called afterwards."""
+        self._store.close()
+
+    def _known(self, spec: StateSpec) -> FlatTable | NestedTable | None:
+        table = self._tables.get(spec.name)
+        if table is None:
+            self._check_restored(spec)
+            return None
+        known = table.spec
+        if (known.kind, known.layout, known.owned) != (spec.kind, spec.layout, spec.owned) or type(
+            known.codec
+        ) is not type(spec.codec):
+            raise StateTypeError(
+                f"state {spec.name!r} {self.place} is asked for as {_described(spec)}, but it is "
+                f"{_described(known)}; give each state a name of its own"
+            )
+        return table
+
+    def _check_restored(self, spec: StateSpec) -> None:
+        layouts = self._restored.get(spec.name)
+        if layouts is not None and spec.layout not in layouts:
+            found = " or ".join(sorted(layout.name for layout in layouts))
+            raise StateTypeError(
+                f"state {spec.name!r} {self.place} is asked for as {_described(spec)}, but the "
+                f"restored state has the layout {found}; use another name for the new state"
+            )
+
+
+def _described(spec: StateSpec) -> str:
+    return f"{spec.kind} state ({spec.layout.name}, {type(spec.codec).__name__})"
+
+
+def _expect(generation: Generation, *stages: Stage) -> None:
+    if generation.stage not in stages:
+        expected = " or ".join(stage.value for stage in stages)
+        raise InternalError(f"a generation must be {expected}, but it is {generation.stage.value}")
+
+
+def __getattr__(name: str) -> Any:
+    # on demand, as pyarrow takes longer to load than the rest of streamlet
+    if name == "STATE_ROWS":
+        from streamlet.state import rows
+
+        return rows.STATE_ROWS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

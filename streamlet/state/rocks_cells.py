@@ -1,0 +1,266 @@
+"""Clean entries over RocksDB: generations of decoded entries, the oldest evicted as a whole.
+
+    retired layer ---> clean[0] -> clean[1] -> ... -> clean[-1] ---evicted---> graveyard (freed)
+
+An entry in a generation is also in the database, so dropping one loses nothing. Counting uses per
+entry would cost more than it saves: what is still used is found in an old generation and copied to
+the newest. As long as nothing was ever evicted the cache is complete, and a miss reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from streamlet.state.codec import decode
+from streamlet.state.layout import MISSING, TOMBSTONE, Layout, StateSpec
+from streamlet.state.row_keys import ID_BYTES, RowKeys, cut_outer
+from streamlet.state.store import NOTHING, FlatLayer, NestedLayer
+
+if TYPE_CHECKING:
+    from streamlet.state.rocksdb import RocksStore
+
+_GENERATIONS: Final = 4
+"""The newest generation is closed at this fraction of the room."""
+_MANY_GENERATIONS: Final = 8
+
+
+class _Generations:
+    """The cached layers, newest first, with about how many entries each has."""
+
+    __slots__ = ("_graveyard", "_is_nested", "_store", "is_complete", "layers", "sizes")
+
+    def __init__(self, store: RocksStore, is_nested: bool, is_complete: bool) -> None:
+        self._store = store
+        self._is_nested = is_nested
+        self._graveyard: list[dict[Any, Any]] = []
+        self.is_complete = is_complete
+        self.layers: list[dict[Any, Any]] = [{}]
+        self.sizes = [0]
+
+    def push(self, layer: dict[Any, Any], size: int) -> None:
+        """Makes the layer the newest, and evicts from the other end what has no room."""
+        self.layers.insert(0, layer)
+        self.sizes.insert(0, size)
+        room = self._store.room_per_table()
+        while len(self.layers) > 1 and sum(self.sizes) > room:
+            evicted = self.layers.pop()
+            if self.sizes.pop():
+                self._graveyard.append(evicted)
+                self.is_complete = False
+
+    def grew(self) -> None:
+        """One entry was read into the newest generation."""
+        self.sizes[0] += 1
+        if self.sizes[0] * _GENERATIONS > self._store.room_per_table():
+            self.push({}, 0)
+
+    def settle(self, budget: int) -> int:
+        """Frees evicted entries, then joins the two oldest generations where there are many."""
+        done = 0
+        while self._graveyard and done < budget:
+            done += _free(self._graveyard[-1], self._is_nested, budget - done)
+            if not self._graveyard[-1]:
+                self._graveyard.pop()
+        while len(self.layers) > _MANY_GENERATIONS and done < budget:
+            done += _move(self.layers[-2], self.layers[-1], self._is_nested, budget - done)
+            if not self.layers[-2]:
+                del self.layers[-2]
+                self.sizes[-2:] = [sum(self.sizes[-2:])]
+        return done
+
+
+class RocksFlatCells:
+    """Clean entries of a flat table."""
+
+    __slots__ = ("_generations", "_row_keys", "_spec", "_store")
+
+    def __init__(
+        self, spec: StateSpec, row_keys: RowKeys, store: RocksStore, is_restored: bool
+    ) -> None:
+        self._spec = spec
+        self._row_keys = row_keys
+        self._store = store
+        self._generations = _Generations(store, False, is_complete=not is_restored)
+
+    def get(self, entry: Any) -> Any:
+        value = self._cached(entry)
+        if value is MISSING and not self._generations.is_complete:
+            payload = self._store.database.read(self._row_keys.of(entry))
+            value = TOMBSTONE if payload is None else self._spec.revive(payload)
+            self._generations.layers[0][entry] = value
+            self._generations.grew()
+        return MISSING if value is TOMBSTONE else value
+
+    def may_have(self, entry: Any) -> bool:
+        value = self._cached(entry)
+        if value is MISSING:
+            return not self._generations.is_complete
+        return value is not TOMBSTONE
+
+    def absorb(self, layer: FlatLayer, rows: int) -> None:
+        self._generations.push(layer, rows)
+
+    def settle(self, budget: int) -> int:
+        return self._generations.settle(budget)
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        entry_of, revive = self._row_keys.entry_of, self._spec.revive
+        for row_key, payload in self._store.database.scan(self._row_keys.prefix):
+            yield entry_of(row_key), revive(payload)
+
+    def count_except(self, overlay: Collection[Any]) -> int:
+        # by the rows alone: they may already be those of a layer that is being written
+        entry_of = self._row_keys.entry_of
+        rows = self._store.database.scan(self._row_keys.prefix)
+        return sum(entry_of(row_key) not in overlay for row_key, _ in rows)
+
+    def _cached(self, entry: Any) -> Any:
+        layers = self._generations.layers
+        for position, layer in enumerate(layers):
+            value = layer.get(entry, MISSING)
+            if value is not MISSING:
+                if position > 1:
+                    layers[0][entry] = value
+                    self._generations.grew()
+                return value
+        return MISSING
+
+
+class RocksNestedCells:
+    """Clean entries of a nested table."""
+
+    __slots__ = ("_generations", "_known", "_row_keys", "_spec", "_store")
+
+    def __init__(
+        self, spec: StateSpec, row_keys: RowKeys, store: RocksStore, is_restored: bool
+    ) -> None:
+        self._spec = spec
+        self._row_keys = row_keys
+        self._store = store
+        self._generations = _Generations(store, True, is_complete=not is_restored)
+        # Windows are few, and most are opened and closed in memory: knowing those that have rows
+        # spares a look into the database for all the others.
+        self._known: set[Any] | None = None
+        if spec.layout is Layout.WINDOW:
+            self._known = self.outers() if is_restored else set()
+
+    def get(self, outer: Any, inner: Any) -> Any:
+        value = self._cached(outer, inner)
+        if value is MISSING and self._has_rows(outer):
+            payload = self._store.database.read(self._row_keys.of((outer, inner)))
+            value = TOMBSTONE if payload is None else self._spec.revive(payload)
+            self._remember(outer, inner, value)
+        return MISSING if value is TOMBSTONE else value
+
+    def may_have(self, outer: Any, inner: Any) -> bool:
+        value = self._cached(outer, inner)
+        if value is MISSING:
+            return self._has_rows(outer)
+        return value is not TOMBSTONE
+
+    def scan(self, outer: Any) -> Mapping[Any, Any]:
+        if self._generations.is_complete:
+            return self._cached_scan(outer)
+        if not self._has_rows(outer):
+            return NOTHING
+        prefix, revive = self._row_keys.outer_prefix(outer), self._spec.revive
+        start = len(prefix)
+        found = {
+            decode(row_key[start:]): revive(payload)
+            for row_key, payload in self._store.database.scan(prefix)
+        }
+        if not found and self._known is not None:
+            self._known.discard(outer)
+        return found
+
+    def outers(self) -> set[Any]:
+        prefixes = self._store.database.prefixes(self._row_keys.prefix, cut_outer)
+        return {decode(prefix[ID_BYTES:]) for prefix in prefixes}
+
+    def absorb(self, layer: NestedLayer, rows: int) -> None:
+        if self._known is not None:
+            self._known.update(layer)
+        self._generations.push(layer, rows)
+
+    def settle(self, budget: int) -> int:
+        return self._generations.settle(budget)
+
+    def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
+        entry_of, revive = self._row_keys.entry_of, self._spec.revive
+        for row_key, payload in self._store.database.scan(self._row_keys.prefix):
+            yield entry_of(row_key), revive(payload)
+
+    def count_except(self, overlay: Collection[Any]) -> int:
+        # by the rows alone: they may already be those of a layer that is being written
+        entry_of = self._row_keys.entry_of
+        rows = self._store.database.scan(self._row_keys.prefix)
+        return sum(entry_of(row_key) not in overlay for row_key, _ in rows)
+
+    def _has_rows(self, outer: Any) -> bool:
+        """Whether the database may know more of `outer` than the cache."""
+        if self._generations.is_complete:
+            return False
+        return self._known is None or outer in self._known
+
+    def _cached(self, outer: Any, inner: Any) -> Any:
+        for position, layer in enumerate(self._generations.layers):
+            inners = layer.get(outer)
+            if inners is not None:
+                value = inners.get(inner, MISSING)
+                if value is not MISSING:
+                    if position > 1:
+                        self._remember(outer, inner, value)
+                    return value
+        return MISSING
+
+    def _remember(self, outer: Any, inner: Any, value: Any) -> None:
+        self._generations.layers[0].setdefault(outer, {})[inner] = value
+        self._generations.grew()
+
+    def _cached_scan(self, outer: Any) -> Mapping[Any, Any]:
+        merged: dict[Any, Any] = {}
+        for layer in reversed(self._generations.layers):
+            inners = layer.get(outer)
+            if inners is not None:
+                merged.update(inners)
+        return {inner: value for inner, value in merged.items() if value is not TOMBSTONE}
+
+
+def _free(layer: dict[Any, Any], is_nested: bool, budget: int) -> int:
+    """Drops up to `budget` entries; freeing a million at once would stall the loop."""
+    if is_nested:
+        return _take_apart(layer, budget, lambda outer, inner, value: None)
+    freed = min(budget, len(layer))
+    for _ in range(freed):
+        layer.popitem()
+    return freed
+
+
+def _move(newer: dict[Any, Any], older: dict[Any, Any], is_nested: bool, budget: int) -> int:
+    """Moves up to `budget` entries of `newer` over those of `older`."""
+    if is_nested:
+        return _take_apart(
+            newer,
+            budget,
+            lambda outer, inner, value: older.setdefault(outer, {}).__setitem__(inner, value),
+        )
+    moved = min(budget, len(newer))
+    for _ in range(moved):
+        entry, value = newer.popitem()
+        older[entry] = value
+    return moved
+
+
+def _take_apart(layer: NestedLayer, budget: int, take: Callable[[Any, Any, Any], None]) -> int:
+    """Takes up to `budget` entries out of a nested layer, one by one."""
+    taken = 0
+    while layer and taken < budget:
+        # popitem and not `del`: a dict remembers deleted ends, and would be searched again
+        outer, inners = layer.popitem()
+        for _ in range(min(budget - taken, len(inners))):
+            take(outer, *inners.popitem())
+            taken += 1
+        if inners:
+            layer[outer] = inners
+    return taken

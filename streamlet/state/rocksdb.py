@@ -1,0 +1,258 @@
+"""The RocksDB store: a cache on disk for state that does not fit into memory.
+
+It is filled anew for each attempt and deleted afterwards; the checkpoint is elsewhere. So there is
+no write-ahead log, and nothing is ever flushed for safety. rocksdict holds the GIL while it writes:
+batches are small, so that the loop gets its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rocksdict import (
+    BlockBasedIndexType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    IngestExternalFileOptions,
+    Options,
+    Rdict,
+    ReadOptions,
+    SstFileWriter,
+    WriteBatch,
+    WriteOptions,
+)
+
+from streamlet.errors import TransientError
+from streamlet.state.layout import StateSpec
+from streamlet.state.rocks_cells import RocksFlatCells, RocksNestedCells
+from streamlet.state.row_keys import ID_BYTES, RowKeys, end_of_range
+from streamlet.state.rows import row_keys
+
+WRITE_BATCH_ROWS: Final = 256
+_INGEST_ROWS: Final = 200_000
+_INGEST_BYTES: Final = 64 << 20
+_ENTRY_BYTES: Final = 250
+"""What a small cached entry takes in Python: its key, its value, its place in a dict."""
+_OBJECT_FACTOR: Final = 4
+"""How much more memory a decoded value takes than its encoding, roughly."""
+_FIRST_GUESS_BYTES: Final = 100
+
+
+class RocksStore:
+    """One database for all tables of a subtask; half of the memory caches decoded entries."""
+
+    def __init__(self, directory: Path, memory_bytes: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._options = _options(memory_bytes)
+        self.database = Database(directory / "db", self._options)
+        self._cache_bytes = memory_bytes // 2
+        self._cells: list[RocksFlatCells | RocksNestedCells] = []
+        self._ids: dict[str, bytes] = {}
+        self._restored: set[str] = set()
+        self._arriving: list[pa.RecordBatch] = []
+        self._ingested = 0
+        self._written_rows = 1
+        self._written_bytes = _FIRST_GUESS_BYTES
+
+    def flat(self, spec: StateSpec) -> RocksFlatCells:
+        cells = RocksFlatCells(spec, self._row_keys(spec), self, spec.name in self._restored)
+        self._cells.append(cells)
+        return cells
+
+    def nested(self, spec: StateSpec) -> RocksNestedCells:
+        cells = RocksNestedCells(spec, self._row_keys(spec), self, spec.name in self._restored)
+        self._cells.append(cells)
+        return cells
+
+    def load(self, name: str, rows: pa.RecordBatch) -> None:
+        self._restored.add(name)
+        prefix = pa.scalar(self._id(name), pa.binary())
+        keys = pc.binary_join_element_wise(prefix, row_keys(rows), b"")
+        self._arriving.append(
+            pa.record_batch(
+                [keys, rows.column("value"), rows.column("deleted")], ["key", "value", "deleted"]
+            )
+        )
+        rows_so_far = sum(batch.num_rows for batch in self._arriving)
+        bytes_so_far = sum(batch.nbytes for batch in self._arriving)
+        if rows_so_far >= _INGEST_ROWS or bytes_so_far >= _INGEST_BYTES:
+            self._ingest()
+
+    def loaded(self) -> None:
+        if self._arriving:
+            self._ingest()
+
+    def keep(self, name: str, rows: pa.RecordBatch) -> None:
+        """Called from a background thread, one at a time; readers look into frozen layers first."""
+        state_id = self._id(name)
+        values = rows.column("value").to_pylist()
+        self.database.write(
+            [state_id + key for key in row_keys(rows).to_pylist()],
+            values,
+            rows.column("deleted").to_pylist(),
+        )
+        self._written_rows += len(values)
+        self._written_bytes += sum(map(len, values))
+
+    def room(self) -> int:
+        """How many entries memory should hold, clean ones of all tables together."""
+        average = self._written_bytes // self._written_rows
+        return self._cache_bytes // (_ENTRY_BYTES + _OBJECT_FACTOR * average) // 2
+
+    def room_per_table(self) -> int:
+        return self.room() // max(1, len(self._cells))
+
+    def wants_spill(self, dirty: int) -> bool:
+        return dirty > self.room()
+
+    def settle(self, budget: int) -> None:
+        for cells in self._cells:
+            if budget <= 0:
+                return
+            budget -= cells.settle(budget)
+
+    def close(self) -> None:
+        self._cells.clear()
+        self.database.close()
+
+    def _id(self, name: str) -> bytes:
+        return self._ids.setdefault(name, len(self._ids).to_bytes(ID_BYTES, "big"))
+
+    def _row_keys(self, spec: StateSpec) -> RowKeys:
+        return RowKeys(spec.layout, self._id(spec.name))
+
+    def _ingest(self) -> None:
+        """Writes what arrived as one sorted file; of equal keys the last counts."""
+        table = pa.Table.from_batches(self._arriving).combine_chunks()
+        self._arriving = []
+        self._written_rows += table.num_rows
+        self._written_bytes += table["value"].nbytes
+        table = table.take(pc.sort_indices(table, [("key", "ascending")]))
+        keys = table["key"].to_pylist()
+        path = self._directory / f"restore-{self._ingested}.sst"
+        self._ingested += 1
+        writer = SstFileWriter(options=self._options)
+        writer.open(str(path))
+        for key, following, value, deleted in zip(
+            keys,
+            [*keys[1:], None],
+            table["value"].to_pylist(),
+            table["deleted"].to_pylist(),
+            strict=True,
+        ):
+            if key == following:
+                continue  # the sort is stable: a later row of this key comes next
+            if deleted:
+                del writer[key]
+            else:
+                writer[key] = value
+        writer.finish()
+        self.database.ingest(path)
+
+
+class Database:
+    """The few calls of RocksDB that state needs; keys and values are bytes."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        # as column family options: opened with options alone, the table's settings are ignored
+        self._db = Rdict(str(path), options, column_families={"default": options})
+        without_log = WriteOptions()
+        without_log.disable_wal = True  # type: ignore[method-assign, assignment]  # stub: a method
+        self._db.set_write_options(without_log)
+        self.reads = 0
+
+    def read(self, key: bytes) -> bytes | None:
+        """The value, or None when there is none."""
+        self.reads += 1
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def write(self, keys: list[bytes], values: list[bytes], deleted: list[bool]) -> None:
+        """Puts and deletes, a small batch at a time."""
+        for start in range(0, len(keys), WRITE_BATCH_ROWS):
+            rows = slice(start, start + WRITE_BATCH_ROWS)
+            batch = WriteBatch(raw_mode=True)
+            for key, value, is_gone in zip(keys[rows], values[rows], deleted[rows], strict=True):
+                if is_gone:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            self._db.write(batch)
+
+    def ingest(self, path: Path) -> None:
+        """Takes over a sorted file."""
+        moved = IngestExternalFileOptions()
+        moved.set_move_files(True)
+        self._db.ingest_external_file([str(path)], moved)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose key begins with `prefix`, in order."""
+        bounds = _bounds(prefix)
+        rows = self._db.iter(bounds)
+        rows.seek(prefix)
+        while rows.valid():
+            yield rows.key(), rows.value()
+            rows.next()
+        _check(rows)
+
+    def prefixes(self, prefix: bytes, cut: Callable[[bytes], bytes]) -> Iterator[bytes]:
+        """What `cut` makes of the keys under `prefix`, each once, skipping the rows between."""
+        bounds = _bounds(prefix)
+        rows = self._db.iter(bounds)
+        rows.seek(prefix)
+        while rows.valid():
+            found = cut(rows.key())
+            yield found
+            rows.seek(end_of_range(found))
+        _check(rows)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _bounds(prefix: bytes) -> ReadOptions:
+    """Keeps a scan out of the tombstones of what was dropped behind it.
+
+    rocksdict does not keep these options alive for its iterator: the caller must.
+    """
+    bounds = ReadOptions()
+    bounds.set_iterate_upper_bound(end_of_range(prefix))
+    return bounds
+
+
+def _check(rows: Any) -> None:
+    """An iterator over a damaged file just ends: only its status tells."""
+    try:
+        rows.status()
+    except Exception as error:
+        raise TransientError(f"the local state database cannot be read: {error}") from error
+
+
+def _options(memory_bytes: int) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(min(max(memory_bytes // 8, 1 << 20), 64 << 20))
+    options.set_max_write_buffer_number(2)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(1)
+    options.set_stats_dump_period_sec(0)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(max(memory_bytes // 4, 1 << 20)))
+    table.set_bloom_filter(10, False)
+    # whole index blocks cost milliseconds per look-up in big files: partitions are read as needed
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(4096)
+    table.set_pin_top_level_index_and_filter(True)
+    table.set_format_version(5)
+    options.set_block_based_table_factory(table)
+    return options

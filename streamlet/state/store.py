@@ -1,0 +1,110 @@
+"""The seam between the write-back log and what lies below it: the heap or RocksDB."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from streamlet.errors import ConfigError
+from streamlet.state.layout import StateSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FlatLayer: TypeAlias = dict[Any, Any]
+"""Entry to value or TOMBSTONE."""
+
+NestedLayer: TypeAlias = dict[Any, dict[Any, Any]]
+"""Outer to inner to value or TOMBSTONE."""
+
+NOTHING: Final[Mapping[Any, Any]] = {}
+
+
+class FlatCells(Protocol):
+    """The clean entries of a flat table. Only the loop thread calls it."""
+
+    def get(self, entry: Any) -> Any:
+        """The value or MISSING."""
+
+    def may_have(self, entry: Any) -> bool:
+        """False: there is certainly no such entry."""
+
+    def absorb(self, layer: FlatLayer, rows: int) -> None:
+        """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """All live entries; nothing may change meanwhile."""
+
+    def count_except(self, overlay: Collection[Any]) -> int:
+        """The number of live entries that are not in `overlay`."""
+
+
+class NestedCells(Protocol):
+    """The clean entries of a nested table. Only the loop thread calls it."""
+
+    def get(self, outer: Any, inner: Any) -> Any:
+        """The value or MISSING."""
+
+    def may_have(self, outer: Any, inner: Any) -> bool:
+        """False: there is certainly no such entry."""
+
+    def scan(self, outer: Any) -> Mapping[Any, Any]:
+        """All live entries of `outer`; the caller must not change the mapping."""
+
+    def outers(self) -> set[Any]:
+        """Every outer with a live entry."""
+
+    def absorb(self, layer: NestedLayer, rows: int) -> None:
+        """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
+
+    def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
+        """All live entries as ((outer, inner), value); nothing may change meanwhile."""
+
+    def count_except(self, overlay: Collection[Any]) -> int:
+        """The number of live entries that are not in `overlay`."""
+
+
+class Store(Protocol):
+    """Keeps the clean entries of all tables of one keyed subtask."""
+
+    def flat(self, spec: StateSpec) -> FlatCells:
+        """The cells of a new flat table, with what `load` brought under its name."""
+
+    def nested(self, spec: StateSpec) -> NestedCells:
+        """The cells of a new nested table, with what `load` brought under its name."""
+
+    def load(self, name: str, rows: pa.RecordBatch) -> None:
+        """Rows of a restored state, before its table exists; later rows win."""
+
+    def loaded(self) -> None:
+        """No further `load` will come."""
+
+    def keep(self, name: str, rows: pa.RecordBatch) -> None:
+        """Rows of a frozen generation as they are written; called from a background thread."""
+
+    def wants_spill(self, dirty: int) -> bool:
+        """True when so many dirty entries are more than memory should hold."""
+
+    def settle(self, budget: int) -> None:
+        """Up to about `budget` entries of deferred work, between two batches."""
+
+    def close(self) -> None: ...
+
+
+def open_store(backend: str, directory: Path | None, memory_bytes: int) -> Store:
+    """The store of `state.backend.type`.
+
+    `directory` is new for each attempt (RocksDB only); the caller deletes it after `close`.
+    """
+    if backend == "heap":
+        from streamlet.state.heap import HeapStore
+
+        return HeapStore()
+    if backend == "rocksdb":
+        from streamlet.state.rocksdb import RocksStore
+
+        if directory is None:
+            raise ConfigError("state.backend.type = 'rocksdb' needs a work directory, got None")
+        return RocksStore(directory, memory_bytes)
+    raise ConfigError(f"state.backend.type is {backend!r}, expected 'heap' or 'rocksdb'")

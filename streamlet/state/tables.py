@@ -1,0 +1,336 @@
+"""Tables of keyed state: what was written since the last freeze, over what lies below it.
+
+    look-up:  dirty -> frozen, newest to oldest -> cells (retired generations, then the store)
+
+A frozen layer belongs to a background thread that encodes it: it is never changed, and neither are
+the values in it, so an owned value found there is copied before it may be changed. A value found
+in the cells was written before and is read by nobody else, so it moves up without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final
+
+from streamlet.errors import InternalError
+from streamlet.state.codec import encode
+from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
+from streamlet.state.store import FlatCells, FlatLayer, NestedCells, NestedLayer
+
+_COUNTED_OUTERS: Final = 1_024
+
+
+class FlatTable:
+    """Entries with one part: a key (KEY) or a `(timestamp_ms, key)` (TIMER).
+
+    `dirty` may be read and written directly by hot loops, and bound once per batch: it is replaced
+    only between batches. It may hold TOMBSTONE; what is not in it must be asked of `load`.
+    """
+
+    __slots__ = ("_cells", "_frozen", "dirty", "spec")
+
+    def __init__(self, spec: StateSpec, cells: FlatCells) -> None:
+        self.spec = spec
+        self.dirty: FlatLayer = {}
+        self._frozen: list[FlatLayer] = []
+        self._cells = cells
+
+    def load(self, entry: Any) -> Any:
+        """The value below `dirty`, or MISSING. An owned value must not be changed."""
+        for layer in self._frozen:
+            value = layer.get(entry, MISSING)
+            if value is not MISSING:
+                return MISSING if value is TOMBSTONE else value
+        return self._cells.get(entry)
+
+    def get(self, entry: Any, default: Any = None) -> Any:
+        """The value or `default`. An owned value must not be changed."""
+        value = self.dirty.get(entry, MISSING)
+        if value is MISSING:
+            value = self.load(entry)
+        return default if value is MISSING or value is TOMBSTONE else value
+
+    def put(self, entry: Any, value: Any) -> None:
+        self.dirty[entry] = value
+
+    def remove(self, entry: Any) -> None:
+        """Removes the entry; leaves nothing behind when no older copy of it can exist."""
+        if self._may_lie_below(entry):
+            self.dirty[entry] = TOMBSTONE
+        else:
+            self.dirty.pop(entry, None)
+
+    def for_update(self, entry: Any) -> Any:
+        """The value, which may now be changed in place, or MISSING."""
+        value = self.dirty.get(entry, MISSING)
+        if value is not MISSING:
+            return MISSING if value is TOMBSTONE else value
+        for layer in self._frozen:
+            value = layer.get(entry, MISSING)
+            if value is TOMBSTONE:
+                return MISSING
+            if value is not MISSING:
+                value = self.dirty[entry] = self.spec.copied(value)
+                return value
+        value = self._cells.get(entry)
+        if value is not MISSING:
+            self.dirty[entry] = value
+        return value
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """All live entries, in no particular order; nothing may change meanwhile."""
+        overlay = self._overlay()
+        for item in overlay.items():
+            if item[1] is not TOMBSTONE:
+                yield item
+        for item in self._cells.items():
+            if item[0] not in overlay:
+                yield item
+
+    def size(self) -> int:
+        """The number of live entries."""
+        overlay = self._overlay()
+        live = sum(value is not TOMBSTONE for value in overlay.values())
+        return live + self._cells.count_except(overlay)
+
+    def dirty_entries(self) -> int:
+        return len(self.dirty)
+
+    def freeze(self) -> FlatLayer:
+        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
+        layer = self.dirty
+        if layer:
+            self.dirty = {}
+            self._frozen.insert(0, layer)
+        return layer
+
+    def retire(self, layer: FlatLayer, rows: int) -> None:
+        """The layer was written: hands it to the cells."""
+        _take_oldest(self._frozen, layer, self.spec.name)
+        self._cells.absorb(layer, rows)
+
+    def thaw(self, layer: FlatLayer) -> None:
+        """The layer was not written: what nothing newer covers is dirty again."""
+        newer = _take_out(self._frozen, layer)
+        if newer:
+            layer = {e: v for e, v in layer.items() if not any(e in later for later in newer)}
+        layer.update(self.dirty)
+        self.dirty = layer
+
+    def _may_lie_below(self, entry: Any) -> bool:
+        return any(entry in layer for layer in self._frozen) or self._cells.may_have(entry)
+
+    def _overlay(self) -> FlatLayer:
+        overlay: FlatLayer = {}
+        for layer in reversed(self._frozen):
+            overlay.update(layer)
+        overlay.update(self.dirty)
+        return overlay
+
+
+class NestedTable:
+    """Entries with two parts: key and map key (MAP), or window and key (WINDOW).
+
+    `dirty` may be read and written directly by hot loops, and bound once per batch, as may an
+    inner dict until `remove` or `drop` is called for its outer.
+    """
+
+    __slots__ = ("_cells", "_frozen", "dirty", "spec")
+
+    def __init__(self, spec: StateSpec, cells: NestedCells) -> None:
+        self.spec = spec
+        self.dirty: NestedLayer = {}
+        self._frozen: list[NestedLayer] = []
+        self._cells = cells
+
+    def load(self, outer: Any, inner: Any) -> Any:
+        """The value below `dirty`, or MISSING. An owned value must not be changed."""
+        for layer in self._frozen:
+            inners = layer.get(outer)
+            if inners is not None:
+                value = inners.get(inner, MISSING)
+                if value is not MISSING:
+                    return MISSING if value is TOMBSTONE else value
+        return self._cells.get(outer, inner)
+
+    def get(self, outer: Any, inner: Any, default: Any = None) -> Any:
+        """The value or `default`. An owned value must not be changed."""
+        inners = self.dirty.get(outer)
+        value = MISSING if inners is None else inners.get(inner, MISSING)
+        if value is MISSING:
+            value = self.load(outer, inner)
+        return default if value is MISSING or value is TOMBSTONE else value
+
+    def put(self, outer: Any, inner: Any, value: Any) -> None:
+        inners = self.dirty.get(outer)
+        if inners is None:
+            self.dirty[outer] = {inner: value}
+        else:
+            inners[inner] = value
+
+    def remove(self, outer: Any, inner: Any) -> None:
+        """Removes the entry; leaves nothing behind when no older copy of it can exist."""
+        if self._may_lie_below(outer, inner):
+            self.put(outer, inner, TOMBSTONE)
+            return
+        inners = self.dirty.get(outer)
+        if inners is not None:
+            inners.pop(inner, None)
+            if not inners:
+                del self.dirty[outer]
+
+    def for_update(self, outer: Any, inner: Any) -> Any:
+        """The value, which may now be changed in place, or MISSING."""
+        inners = self.dirty.get(outer)
+        if inners is not None:
+            value = inners.get(inner, MISSING)
+            if value is not MISSING:
+                return MISSING if value is TOMBSTONE else value
+        value = self._frozen_value(outer, inner)
+        if value is TOMBSTONE:
+            return MISSING
+        value = self._cells.get(outer, inner) if value is MISSING else self.spec.copied(value)
+        if value is not MISSING:
+            self.put(outer, inner, value)
+        return value
+
+    def scan(self, outer: Any) -> list[tuple[Any, Any]]:
+        """All live `(inner, value)` of `outer`, by ascending inner, the same on every store.
+
+        Inners whose types do not compare are ordered by their encoding. Owned values must not be
+        changed.
+        """
+        live = [item for item in self._merged(outer).items() if item[1] is not TOMBSTONE]
+        if len(live) > 1:
+            try:
+                live.sort(key=itemgetter(0))
+            except TypeError:
+                live.sort(key=lambda item: encode(item[0]))
+        return live
+
+    def outers(self) -> list[Any]:
+        """Every outer with a live entry, ascending as in `scan`."""
+        touched: set[Any] = set(self.dirty).union(*self._frozen)
+        live = [outer for outer in self._cells.outers() if outer not in touched]
+        live += [
+            outer
+            for outer in touched
+            if any(value is not TOMBSTONE for value in self._merged(outer).values())
+        ]
+        try:
+            live.sort()
+        except TypeError:
+            live.sort(key=encode)
+        return live
+
+    def drop(self, outer: Any) -> None:
+        """Removes every entry of `outer`; quick when none was ever frozen or stored."""
+        below = self._merged_below(outer)
+        live = [inner for inner, value in below.items() if value is not TOMBSTONE]
+        if live:
+            self.dirty[outer] = dict.fromkeys(live, TOMBSTONE)
+        else:
+            self.dirty.pop(outer, None)
+
+    def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
+        """All live entries as ((outer, inner), value); nothing may change meanwhile."""
+        overlay = self._overlay()
+        for item in overlay.items():
+            if item[1] is not TOMBSTONE:
+                yield item
+        for item in self._cells.items():
+            if item[0] not in overlay:
+                yield item
+
+    def size(self) -> int:
+        """The number of live entries."""
+        overlay = self._overlay()
+        live = sum(value is not TOMBSTONE for value in overlay.values())
+        return live + self._cells.count_except(overlay)
+
+    def dirty_entries(self) -> int:
+        """How many entries are dirty; an estimate when there are very many outers."""
+        outers = len(self.dirty)
+        counted = sum(map(len, islice(self.dirty.values(), _COUNTED_OUTERS)))
+        return counted if outers <= _COUNTED_OUTERS else counted * outers // _COUNTED_OUTERS
+
+    def freeze(self) -> NestedLayer:
+        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
+        layer = self.dirty
+        if layer:
+            self.dirty = {}
+            self._frozen.insert(0, layer)
+        return layer
+
+    def retire(self, layer: NestedLayer, rows: int) -> None:
+        """The layer was written: hands it to the cells."""
+        _take_oldest(self._frozen, layer, self.spec.name)
+        self._cells.absorb(layer, rows)
+
+    def thaw(self, layer: NestedLayer) -> None:
+        """The layer was not written: what nothing newer covers is dirty again."""
+        newer = _take_out(self._frozen, layer)
+        dirty = self.dirty
+        for outer, inners in layer.items():
+            covers = [later[outer] for later in newer if outer in later]
+            if covers:
+                inners = {i: v for i, v in inners.items() if not any(i in c for c in covers)}
+            inners.update(dirty.get(outer, {}))
+            if inners:
+                dirty[outer] = inners
+
+    def _may_lie_below(self, outer: Any, inner: Any) -> bool:
+        for layer in self._frozen:
+            inners = layer.get(outer)
+            if inners is not None and inner in inners:
+                return True
+        return self._cells.may_have(outer, inner)
+
+    def _frozen_value(self, outer: Any, inner: Any) -> Any:
+        for layer in self._frozen:
+            inners = layer.get(outer)
+            if inners is not None:
+                value = inners.get(inner, MISSING)
+                if value is not MISSING:
+                    return value
+        return MISSING
+
+    def _merged_below(self, outer: Any) -> dict[Any, Any]:
+        merged = dict(self._cells.scan(outer))
+        for layer in reversed(self._frozen):
+            merged.update(layer.get(outer, {}))
+        return merged
+
+    def _merged(self, outer: Any) -> dict[Any, Any]:
+        merged = self._merged_below(outer)
+        inners = self.dirty.get(outer)
+        if not inners:
+            return merged
+        if not merged:
+            return inners
+        merged.update(inners)
+        return merged
+
+    def _overlay(self) -> dict[tuple[Any, Any], Any]:
+        return {
+            (outer, inner): value
+            for layer in [*reversed(self._frozen), self.dirty]
+            for outer, inners in layer.items()
+            for inner, value in inners.items()
+        }
+
+
+def _take_oldest(frozen: list[Any], layer: Any, name: str) -> None:
+    if not frozen or frozen[-1] is not layer:
+        raise InternalError(f"state {name!r}: generations must be retired oldest first")
+    frozen.pop()
+
+
+def _take_out(frozen: list[Any], layer: Any) -> list[Any]:
+    """Removes the layer and gives those that are newer; by identity: `==` would read them all."""
+    position = next(i for i, candidate in enumerate(frozen) if candidate is layer)
+    newer = frozen[:position]
+    del frozen[position]
+    return newer

@@ -1,0 +1,29 @@
+"""One suite for every store: `open_log` makes a state log on the heap and on RocksDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from streamlet.state.log import StateLog, open_store
+
+
+@pytest.fixture(params=["heap", "rocksdb", "rocksdb, evicting"])
+def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., StateLog]]:
+    """A function that opens one more empty log; the last form has room for next to nothing."""
+    backend, _, is_evicting = request.param.partition(",")
+    numbers, logs = count(), list[StateLog]()
+
+    def open_one(key_groups: range = range(128)) -> StateLog:
+        directory = tmp_path / str(next(numbers))
+        store = open_store(backend, directory, 16_000 if is_evicting else 8 << 20)
+        log = StateLog(store, key_groups, 128, "in operator 'counts' (subtask 1 of 1)")
+        logs.append(log)
+        return log
+
+    yield open_one
+    for log in logs:
+        log.close()

@@ -1,0 +1,230 @@
+"""Any interleaving of writes, freezes, failures, spills and restarts gives what plain dicts give."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
+from streamlet.state.tables import FlatTable, NestedTable
+
+KEYS = st.sampled_from([0, 1, 2, 300, "a", "bb", None, (1, "x"), b"z"])
+OUTERS = st.sampled_from([(0, 10), (10, 20), (-5, 2**40)])
+NUMBERS = st.integers(0, 9)
+
+Model = dict[str, dict[Any, Any]]
+
+
+class StateLogMachine(RuleBasedStateMachine):
+    """A log on one store beside a model of dicts; a restart may move it to the other store."""
+
+    log: StateLog
+
+    @initialize(backend=st.sampled_from(["heap", "rocksdb"]))
+    def start(self, backend: str) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        self.attempt = 0
+        self.model: Model = {name: {} for name in ("flat", "owned", "map", "window", "timers")}
+        self.rows: list[pa.RecordBatch] = []
+        self.frozen: list[tuple[Generation, Model | None]] = []
+        self.log = self.open(backend, range(128), [])
+
+    def open(self, backend: str, key_groups: range, rows: list[pa.RecordBatch]) -> StateLog:
+        self.attempt += 1
+        store = open_store(backend, Path(self.directory.name) / str(self.attempt), 20_000)
+        log = StateLog(store, key_groups, 128)
+        log.restore(rows)
+        return log
+
+    def flat(self, name: str, log: StateLog | None = None) -> FlatTable:
+        log = log or self.log
+        if name == "timers":
+            return log.flat(name, Layout.TIMER, kind="timer")
+        return log.flat(name, owned=name == "owned")
+
+    def nested(self, name: str, log: StateLog | None = None) -> NestedTable:
+        log = log or self.log
+        if name == "map":
+            return log.nested(name, Layout.MAP)
+        return log.nested(name, Layout.WINDOW, owned=True)
+
+    def contents(self, log: StateLog) -> Model:
+        return {
+            "flat": dict(self.flat("flat", log).items()),
+            "owned": dict(self.flat("owned", log).items()),
+            "map": dict(self.nested("map", log).items()),
+            "window": dict(self.nested("window", log).items()),
+            "timers": dict.fromkeys(dict(self.flat("timers", log).items())),
+        }
+
+    @rule(key=KEYS, value=NUMBERS)
+    def put(self, key: Any, value: int) -> None:
+        self.flat("flat").put(key, value)
+        self.model["flat"][key] = value
+
+    @rule(key=KEYS)
+    def remove(self, key: Any) -> None:
+        self.flat("flat").remove(key)
+        self.model["flat"].pop(key, None)
+
+    @rule(key=KEYS, number=NUMBERS)
+    def append_in_place(self, key: Any, number: int) -> None:
+        table = self.flat("owned")
+        elements = table.for_update(key)
+        if elements is MISSING:
+            elements = []
+            table.put(key, elements)
+        elements.append(number)
+        self.model["owned"].setdefault(key, []).append(number)
+
+    @rule(key=KEYS)
+    def remove_owned(self, key: Any) -> None:
+        self.flat("owned").remove(key)
+        self.model["owned"].pop(key, None)
+
+    @rule(key=KEYS, inner=KEYS, value=NUMBERS)
+    def put_in_map(self, key: Any, inner: Any, value: int) -> None:
+        self.nested("map").put(key, inner, value)
+        self.model["map"][key, inner] = value
+
+    @rule(key=KEYS, inner=KEYS)
+    def remove_from_map(self, key: Any, inner: Any) -> None:
+        self.nested("map").remove(key, inner)
+        self.model["map"].pop((key, inner), None)
+
+    @rule(window=OUTERS, key=KEYS, number=NUMBERS)
+    def add_to_window(self, window: Any, key: Any, number: int) -> None:
+        table = self.nested("window")
+        sums = table.for_update(window, key)
+        if sums is MISSING:
+            sums = {}
+            table.put(window, key, sums)
+        sums[number] = sums.get(number, 0) + 1
+        expected = self.model["window"].setdefault((window, key), {})
+        expected[number] = expected.get(number, 0) + 1
+
+    @rule(window=OUTERS)
+    def drop_window(self, window: Any) -> None:
+        self.nested("window").drop(window)
+        self.drop_from_model("window", window)
+
+    @rule(key=KEYS)
+    def clear_map(self, key: Any) -> None:
+        self.nested("map").drop(key)
+        self.drop_from_model("map", key)
+
+    def drop_from_model(self, name: str, outer: Any) -> None:
+        for entry in [entry for entry in self.model[name] if entry[0] == outer]:
+            del self.model[name][entry]
+
+    @rule(timestamp=st.integers(-1, 3), key=KEYS)
+    def register_timer(self, timestamp: int, key: Any) -> None:
+        self.flat("timers").put((timestamp, key), True)
+        self.model["timers"][timestamp, key] = None
+
+    @rule(timestamp=st.integers(-1, 3), key=KEYS)
+    def fire_timer(self, timestamp: int, key: Any) -> None:
+        self.flat("timers").remove((timestamp, key))
+        self.model["timers"].pop((timestamp, key), None)
+
+    @rule(data=st.data(), key=KEYS, window=OUTERS)
+    def read(self, data: st.DataObject, key: Any, window: Any) -> None:
+        model, inner = self.model, data.draw(KEYS)
+        assert self.flat("flat").get(key, "none") == model["flat"].get(key, "none")
+        assert self.flat("owned").get(key, "none") == model["owned"].get(key, "none")
+        assert self.nested("map").get(key, inner, 0) == model["map"].get((key, inner), 0)
+        for name, outer in (("map", key), ("window", window)):
+            expected = {e[1]: value for e, value in model[name].items() if e[0] == outer}
+            found = self.nested(name).scan(outer)
+            assert dict(found) == expected
+            assert len(found) == len(expected)
+
+    @precondition(lambda self: len(self.frozen) < 3)
+    @rule()
+    def freeze(self) -> None:
+        self.frozen.append((self.log.freeze(), copy.deepcopy(self.model)))
+
+    @precondition(lambda self: self.frozen)
+    @rule()
+    def write_and_retire(self) -> None:
+        generation, expected = self.frozen.pop(0)
+        self.rows += list(self.log.write(generation))
+        self.log.retire(generation)
+        if expected is not None:
+            self.assert_restores("heap", expected)
+
+    @precondition(lambda self: self.frozen)
+    @rule(data=st.data(), is_halfway=st.booleans())
+    def fail_to_write(self, data: st.DataObject, is_halfway: bool) -> None:
+        position = data.draw(st.integers(0, len(self.frozen) - 1))
+        generation, _ = self.frozen.pop(position)
+        if is_halfway:
+            next(self.log.write(generation), None)
+        self.log.unfreeze(generation)
+        # those frozen later were without the entries of this one, and stay so
+        self.frozen[position:] = [(later, None) for later, _ in self.frozen[position:]]
+
+    @rule(budget=st.integers(1, 20))
+    def settle(self, budget: int) -> None:
+        self.log.settle(budget)
+
+    @rule(backend=st.sampled_from(["heap", "rocksdb"]))
+    def restart(self, backend: str) -> None:
+        while self.frozen:
+            self.write_and_retire()
+        self.freeze()
+        self.write_and_retire()
+        self.log.close()
+        self.log = self.open(backend, range(128), self.rows)
+
+    @rule(backend=st.sampled_from(["heap", "rocksdb"]), cut=st.integers(1, 127))
+    def rescale(self, backend: str, cut: int) -> None:
+        while self.frozen:
+            self.write_and_retire()
+        self.freeze()
+        self.write_and_retire()
+        parts = [self.open(backend, part, self.rows) for part in (range(cut), range(cut, 128))]
+        low, high = (self.contents(part) for part in parts)
+        for name, expected in self.model.items():
+            assert not low[name].keys() & high[name].keys()
+            assert low[name] | high[name] == expected
+        for part in parts:
+            part.close()
+
+    def assert_restores(self, backend: str, expected: Model) -> None:
+        restored = self.open(backend, range(128), self.rows)
+        assert self.contents(restored) == expected
+        restored.close()
+
+    @invariant()
+    def holds_what_the_model_holds(self) -> None:
+        if hasattr(self, "model"):
+            assert self.contents(self.log) == self.model
+            assert self.log.size() == sum(map(len, self.model.values()))
+            windows = sorted({window for window, _ in self.model["window"]})
+            assert self.nested("window").outers() == windows
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            self.log.close()
+            self.directory.cleanup()
+
+
+def test_log_behaves_like_dicts_under_any_interleaving() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        StateLogMachine, settings=settings(max_examples=30, stateful_step_count=30)
+    )
