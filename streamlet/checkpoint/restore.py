@@ -76,7 +76,7 @@ def _has_state(entry: OperatorEntry) -> bool:
 def _check_operator(entry: OperatorEntry, operator: RestoringOperator, is_same_graph: bool) -> None:
     if (operator.uid_is_ambiguous or entry.uid_is_ambiguous) and not is_same_graph:
         raise RestoreError(
-            f"operator {operator.name!r} has an automatic uid that it shares with an equal operator, "
+            f"operator {operator.name!r} has an automatic uid, numbered among equal operators, "
             "and the pipeline has changed since: which state is whose cannot be known. "
             "Give the operators uid(...) before taking the savepoint"
         )

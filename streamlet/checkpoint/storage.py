@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from streamlet.checkpoint.disk import Disk, writing
-from streamlet.checkpoint.manifest import MANIFEST_NAME, Manifest, read_manifest
+from streamlet.checkpoint.manifest import MANIFEST_NAME, read_manifest
 from streamlet.errors import RestoreError
 
 _CHECKPOINT_NAME: Final = re.compile(r"chk-(\d+)")
@@ -71,14 +71,13 @@ class CheckpointStorage:
 
     def highest_id(self) -> int:
         """The highest checkpoint id that any run of this job has used, whole or not."""
-        ids = [0]
-        for run in self._disk.list(self._job):
-            for entry in [*self._disk.list(run), *self._disk.list(run / "state")]:
-                if match := _CHECKPOINT_NAME.fullmatch(entry.name):
-                    ids.append(int(match[1]))
-                elif match := _STATE_FILE_NAME.fullmatch(entry.name):
-                    ids.append(int(match[1]))
-        return max(ids)
+        names = [
+            entry.name
+            for run in self._disk.list(self._job)
+            for entry in [*self._disk.list(run), *self._disk.list(run / "state")]
+        ]
+        matches = [_CHECKPOINT_NAME.fullmatch(n) or _STATE_FILE_NAME.fullmatch(n) for n in names]
+        return max((int(match[1]) for match in matches if match), default=0)
 
     def whole_checkpoints(self, run: Path) -> list[FoundCheckpoint]:
         """The complete checkpoints of one run, oldest first."""
@@ -126,10 +125,11 @@ class CheckpointStorage:
 
     def earlier_runs(self) -> list[RunRecord]:
         """The other runs of this job, oldest first."""
-        records = []
-        for run in self._disk.list(self._job):
-            if run != self.run and run / RUN_FILE in self._disk.list(run):
-                records.append(read_run(self._disk, run))
+        records = [
+            read_run(self._disk, run)
+            for run in self._disk.list(self._job)
+            if run != self.run and run / RUN_FILE in self._disk.list(run)
+        ]
         return sorted(records, key=lambda record: (record.started_ms, record.id))
 
     def run_directory(self, run_id: str) -> Path:

@@ -16,7 +16,7 @@ class TimerDomain:
     def __init__(self, log: StateLog, name: str) -> None:
         self._table = log.flat(name, layout=Layout.TIMER, kind="timer")
         self._queue = TimerQueue()
-        for (timestamp, key), _ in self._table.items():
+        for timestamp, key in [entry for entry, _ in self._table.items()]:
             self._queue.register(timestamp, key)
 
     def register(self, timestamp: int, key: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from streamlet.elements import MAX_TIMESTAMP, RowBatch, StreamStatus, Watermark
@@ -57,7 +58,7 @@ class TimestampsOperator(Operator):
             self._emit(self._watermarks.on_periodic(now_ms), out)
         return True
 
-    def _emit(self, elements: list[Emitted], out: Output) -> None:
+    def _emit(self, elements: Sequence[Emitted], out: Output) -> None:
         for element in elements:
             if isinstance(element, Watermark):
                 out.emit_watermark(element.timestamp_ms)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamlet import __version__
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.manifest import Manifest, OperatorEntry, write_manifest
 from streamlet.checkpoint.operator_state import OperatorItems, flatten, write_operator_state
@@ -48,8 +49,10 @@ _log = logging.getLogger("streamlet.checkpoint")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSettings:
-    """How checkpoints are taken."""
+    """Whose checkpoints they are, and how they are taken."""
 
+    job_name: str
+    run_id: str
     interval_ms: int | None
     """None: none are taken, but savepoints may be."""
     timeout_ms: int
@@ -58,15 +61,6 @@ class CheckpointSettings:
     retained: int
     savepoints: Path
     """Where savepoints go unless the request says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobIdentity:
-    """Whose checkpoints they are."""
-
-    name: str
-    run_id: str
-    engine_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,6 @@ class Checkpoints:
 
     def __init__(
         self,
-        job: JobIdentity,
         settings: CheckpointSettings,
         storage: CheckpointStorage,
         disk: Disk,
@@ -95,7 +88,6 @@ class Checkpoints:
         post: Callable[[ToWorker], None],
         first_id: int,
     ) -> None:
-        self._job = job
         self._settings = settings
         self._storage = storage
         self._disk = disk
@@ -118,7 +110,10 @@ class Checkpoints:
         """All tasks are running: from now on checkpoints may be triggered."""
         self._plan = plan
         self._enumeration = enumeration
-        self._run_ids = [*run_ids, *([] if self._job.run_id in run_ids else [self._job.run_id])]
+        self._run_ids = [
+            *run_ids,
+            *([] if self._settings.run_id in run_ids else [self._settings.run_id]),
+        ]
         self._failures_in_row = 0
         self._schedule(self._settings.interval_ms)
 
@@ -207,8 +202,8 @@ class Checkpoints:
         if not kind.is_savepoint:
             return self._storage.checkpoint_directory(checkpoint_id)
         if directory is None:
-            directory = self._settings.savepoints / self._job.name
-        return directory.absolute() / f"{self._job.run_id}-{checkpoint_id}"
+            directory = self._settings.savepoints / self._settings.job_name
+        return directory.absolute() / f"{self._settings.run_id}-{checkpoint_id}"
 
     def _write(self, pending: PendingCheckpoint) -> tuple[Path | None, int]:
         """Operator state, then the manifest: with that the checkpoint exists."""
@@ -219,9 +214,9 @@ class Checkpoints:
         manifest = Manifest(
             checkpoint_id=pending.checkpoint_id,
             kind="savepoint" if pending.kind.is_savepoint else "checkpoint",
-            engine_version=self._job.engine_version,
+            engine_version=__version__,
             python_version=platform.python_version(),
-            job_name=self._job.name,
+            job_name=self._settings.job_name,
             run_ids=self._run_ids,
             fingerprint=self._plan.fingerprint,
             created_ms=self._clock.now_ms(),

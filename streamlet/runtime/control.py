@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ class JobEntry:
 class ControlServer:
     """Answers `status`, `savepoint`, `stop` and `cancel` for one job."""
 
-    def __init__(self, secret: str, commands: dict[str, Command]) -> None:
+    def __init__(self, secret: str, commands: Mapping[str, Command]) -> None:
         self._secret = secret
         self._commands = commands
         self._server: asyncio.Server | None = None
@@ -71,7 +71,7 @@ class ControlServer:
             return {"ok": False, "error": f"unknown command {request.get('command')!r}"}
         try:
             return {"ok": True, "result": await command(request)}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client must hear of it
+        except Exception as error:  # whatever it is, the client must hear of it
             return {"ok": False, "error": str(error)}
 
 

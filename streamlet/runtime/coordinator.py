@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from streamlet.checkpoint.storage import CheckpointStorage
 from streamlet.clock import Clock
 from streamlet.errors import InternalError, TransientError
 from streamlet.plan import ExecutionPlan
-from streamlet.runtime.checkpoints import Checkpoints, CompletedCheckpoint
+from streamlet.runtime.checkpoints import Checkpoints
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
     AttemptEnded,
@@ -114,6 +114,17 @@ class JobCoordinator:
         self._is_cancelling = False
         self._interrupt_deadline_s: float | None = None
         self.progress = Progress(clock.now_ms())
+        self._handlers: dict[type, Callable[[Any], Awaitable[None]]] = {
+            TaskOpened: self._on_opened,
+            SplitRequest: self._on_split_request,
+            TaskReport: self._on_report,
+            TaskAck: self._on_ack,
+            DeclineCheckpoint: self._on_decline,
+            InputEnded: self._on_input_ended,
+            SavepointRequest: self._on_savepoint,
+            InterruptRequest: self._on_interrupt,
+            CancelRequest: self._on_cancel,
+        }
 
     def connect(self, post: Callable[[ToWorker], None]) -> None:
         """Where messages for the worker go."""
@@ -169,16 +180,16 @@ class JobCoordinator:
         try:
             recovery = await _in_thread(self._recover)
             self._plan = recovery.plan
-            enumeration = Enumeration(recovery.plan, recovery)
-            await _in_thread(lambda: enumeration.discover(self._clock.now_ms()))
+            self._enumeration = Enumeration(recovery.plan, recovery)
+            await _in_thread(lambda: self._enumeration.discover(self._clock.now_ms()))
         except Exception as error:
             return error
+        self._run_ids = recovery.run_ids
         self._deploy(recovery)
         try:
-            error = await self._serve(enumeration, recovery)
+            return await self._serve()
         finally:
             self._checkpoints.end_attempt("the job ended or failed")
-        return error
 
     def _recover(self) -> Recovery:
         """Reads the state to begin with, and brings sinks to just that point. Blocks."""
@@ -226,52 +237,24 @@ class JobCoordinator:
             )
         )
 
-    async def _serve(self, enumeration: Enumeration, recovery: Recovery) -> BaseException | None:
+    async def _serve(self) -> BaseException | None:
         """Handles messages until the attempt has ended."""
         failure: BaseException | None = None
         while True:
-            message = await self._next_message(enumeration)
+            message = await self._next_message()
             if isinstance(message, AttemptEnded):
                 if message.attempt == self._attempt:
                     return failure or message.error
-                continue
-            if self._is_cancelling:
+            elif self._is_cancelling:
                 self._handle_while_closing(message)
-                continue
-            try:
-                await self._handle(message, enumeration, recovery)
-                await self._do_due(enumeration)
-            except Exception as error:
-                failure = error
-                self._cancel()
-
-    async def _handle(
-        self, message: ToCoordinator | None, enumeration: Enumeration, recovery: Recovery
-    ) -> None:
-        if message is None:
-            return
-        if isinstance(message, TaskReport):
-            self._on_report(message)
-        elif isinstance(message, TaskAck):
-            completed = await self._checkpoints.on_ack(message)
-            if completed is not None:
-                self._on_complete(completed)
-        elif isinstance(message, DeclineCheckpoint):
-            self._checkpoints.on_decline(message)
-        elif isinstance(message, TaskOpened):
-            self._on_opened(message, enumeration, recovery)
-        elif isinstance(message, SplitRequest):
-            enumeration.ask(*message.task)
-        elif isinstance(message, InputEnded):
-            self._on_input_ended(message)
-        elif isinstance(message, SavepointRequest):
-            self._checkpoints.request(message)
-        elif isinstance(message, InterruptRequest):
-            self._on_interrupt()
-        elif isinstance(message, CancelRequest):
-            self._end(JobState.CANCELED)
-        else:
-            raise InternalError(f"the coordinator does not take {message!r}")
+            else:
+                try:
+                    if message is not None:
+                        await self._handlers[type(message)](message)
+                    await self._do_due()
+                except Exception as error:
+                    failure = error
+                    self._cancel()
 
     def _handle_while_closing(self, message: ToCoordinator | None) -> None:
         """The tasks are being closed: only figures and what clients want still count."""
@@ -283,10 +266,11 @@ class JobCoordinator:
         elif isinstance(message, SavepointRequest):
             message.reply.set_exception(TransientError("the job is ending or restarting"))
 
-    async def _do_due(self, enumeration: Enumeration) -> None:
+    async def _do_due(self) -> None:
         """What follows from the new situation, or from the time."""
         if self._is_cancelling or self._end_state is not None:
             return
+        enumeration = self._enumeration
         due_ms = enumeration.next_discovery_ms()
         if due_ms is not None and due_ms <= self._clock.now_ms():
             await _in_thread(lambda: enumeration.discover(self._clock.now_ms()))
@@ -299,10 +283,10 @@ class JobCoordinator:
             _log.warning("the last checkpoint took too long; stopping without it")
             self._end(JobState.SUSPENDED)
 
-    async def _next_message(self, enumeration: Enumeration) -> ToCoordinator | None:
+    async def _next_message(self) -> ToCoordinator | None:
         """The next message; None when something is due first."""
         now_ms = self._clock.now_ms()
-        times = [enumeration.next_discovery_ms()]
+        times = [self._enumeration.next_discovery_ms()]
         if not self._unopened:
             times.append(self._checkpoints.next_due_ms())
         if self._interrupt_deadline_s is not None:
@@ -316,27 +300,27 @@ class JobCoordinator:
         except TimeoutError:
             return None
 
-    def _on_opened(self, message: TaskOpened, enumeration: Enumeration, recovery: Recovery) -> None:
+    async def _on_opened(self, message: TaskOpened) -> None:
         self._unopened.discard(message.task)
         if not self._unopened:
             self.state = JobState.RUNNING
-            self._checkpoints.begin_attempt(self._plan, enumeration, recovery.run_ids)
+            self._checkpoints.begin_attempt(self._plan, self._enumeration, self._run_ids)
 
-    def _on_report(self, message: TaskReport) -> None:
+    async def _on_split_request(self, message: SplitRequest) -> None:
+        self._enumeration.ask(*message.task)
+
+    async def _on_report(self, message: TaskReport) -> None:
         self.progress.take(message, self._clock.now_ms())
         if message.task == (0, 0):
             self._setup.on_progress(self.status())
         if self._setup.stop_when() and self._end_state is None:
             self._end(JobState.FINISHED)
 
-    def _on_input_ended(self, message: InputEnded) -> None:
-        self._reading.discard(message.task)
-        if not self._reading:
-            reply = asyncio.get_running_loop().create_future()
-            self._checkpoints.request(SavepointRequest(None, reply, CheckpointKind.FINAL))
-
-    def _on_complete(self, completed: CompletedCheckpoint) -> None:
+    async def _on_ack(self, message: TaskAck) -> None:
         """After the job's last checkpoint everything is committed: let the tasks end."""
+        completed = await self._checkpoints.on_ack(message)
+        if completed is None:
+            return
         if not completed.kind.is_savepoint and completed.directory is not None:
             self._setup.on_checkpoint(completed.checkpoint_id)
         if completed.kind is CheckpointKind.STOP_SAVEPOINT:
@@ -346,13 +330,26 @@ class JobCoordinator:
             self._end_state = JobState.SUSPENDED if is_stop else JobState.FINISHED
             self._post(CloseAttempt())
 
-    def _on_interrupt(self) -> None:
+    async def _on_decline(self, message: DeclineCheckpoint) -> None:
+        self._checkpoints.on_decline(message)
+
+    async def _on_input_ended(self, message: InputEnded) -> None:
+        self._reading.discard(message.task)
+        if not self._reading:
+            self._checkpoints.request(_own_request(CheckpointKind.FINAL))
+
+    async def _on_savepoint(self, message: SavepointRequest) -> None:
+        self._checkpoints.request(message)
+
+    async def _on_interrupt(self, message: InterruptRequest) -> None:
         if not self._setup.has_checkpoints or self._unopened:
             self._end(JobState.SUSPENDED if self._setup.has_checkpoints else JobState.CANCELED)
             return
         self._interrupt_deadline_s = self._clock.monotonic_s() + INTERRUPT_TIMEOUT_S
-        reply = asyncio.get_running_loop().create_future()
-        self._checkpoints.request(SavepointRequest(None, reply, CheckpointKind.STOP_CHECKPOINT))
+        self._checkpoints.request(_own_request(CheckpointKind.STOP_CHECKPOINT))
+
+    async def _on_cancel(self, message: CancelRequest) -> None:
+        self._end(JobState.CANCELED)
 
     def _end(self, state: JobState) -> None:
         """Ends the job now, without results that no checkpoint has committed."""
@@ -363,6 +360,11 @@ class JobCoordinator:
         if not self._is_cancelling:
             self._is_cancelling = True
             self._post(CancelAttempt())
+
+
+def _own_request(kind: CheckpointKind) -> SavepointRequest:
+    """A checkpoint that the coordinator itself asks for; nobody waits for the reply."""
+    return SavepointRequest(None, asyncio.get_running_loop().create_future(), kind)
 
 
 async def _in_thread(work: Callable[[], Any]) -> Any:

@@ -10,11 +10,11 @@ from random import Random
 from streamlet.checkpoint.pending import TaskId
 from streamlet.checkpoint.row_files import read_state
 from streamlet.checkpoint.state_files import StateFiles
+from streamlet.graph import Forward
 from streamlet.metrics import MetricGroup
 from streamlet.operators.chain import ChainedOperator, OperatorChain
 from streamlet.operators.operator import OperatorContext
 from streamlet.plan import PlannedEdge, PlannedOperator, PlannedVertex
-from streamlet.graph import Forward
 from streamlet.runtime.channel import Channel
 from streamlet.runtime.messages import Deploy, ToCoordinator
 from streamlet.runtime.operator_task import OperatorTask

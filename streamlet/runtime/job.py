@@ -16,7 +16,6 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from streamlet import __version__
 from streamlet.checkpoint.disk import RealDisk
 from streamlet.checkpoint.pending import CheckpointKind
 from streamlet.checkpoint.storage import (
@@ -27,7 +26,7 @@ from streamlet.checkpoint.storage import (
 )
 from streamlet.clock import SystemClock
 from streamlet.errors import ConfigError
-from streamlet.runtime.checkpoints import Checkpoints, CheckpointSettings, JobIdentity
+from streamlet.runtime.checkpoints import Checkpoints, CheckpointSettings
 from streamlet.runtime.control import ControlServer, JobEntry, write_entry
 from streamlet.runtime.coordinator import JobCoordinator, JobSetup, JobState
 from streamlet.runtime.deployment import StateSettings
@@ -170,8 +169,7 @@ class Job:
     def _connect(self, restored: Path | None, work: Path, earlier: list[str]) -> None:
         config, request = self._config, self._request
         self._checkpoints = Checkpoints(
-            JobIdentity(request.name, self.run_id, __version__),
-            _checkpoint_settings(config),
+            self._checkpoint_settings(),
             self._storage,
             self._disk,
             self._clock,
@@ -213,6 +211,19 @@ class Job:
             coordinator.tell,
         )
         coordinator.connect(worker.post)
+
+    def _checkpoint_settings(self) -> CheckpointSettings:
+        config, prefix = self._config, "execution.checkpointing"
+        return CheckpointSettings(
+            job_name=self._request.name,
+            run_id=self.run_id,
+            interval_ms=config[f"{prefix}.interval"],
+            timeout_ms=config[f"{prefix}.timeout"],
+            min_pause_ms=config[f"{prefix}.min-pause"],
+            tolerable_failures=config[f"{prefix}.tolerable-failed-checkpoints"],
+            retained=config[f"{prefix}.num-retained"],
+            savepoints=config[f"{prefix}.savepoint-dir"],
+        )
 
     def _first_checkpoint_id(self, restored: Path | None) -> int:
         """Above every id that this job has used, and above the restored one (CP-1)."""
@@ -333,14 +344,3 @@ class Job:
         for close in reversed(self._closing):
             close()
         self._closing.clear()
-
-
-def _checkpoint_settings(config: Any) -> CheckpointSettings:
-    return CheckpointSettings(
-        interval_ms=config["execution.checkpointing.interval"],
-        timeout_ms=config["execution.checkpointing.timeout"],
-        min_pause_ms=config["execution.checkpointing.min-pause"],
-        tolerable_failures=config["execution.checkpointing.tolerable-failed-checkpoints"],
-        retained=config["execution.checkpointing.num-retained"],
-        savepoints=config["execution.checkpointing.savepoint-dir"],
-    )

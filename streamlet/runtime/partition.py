@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, TypeAlias, assert_never
 
 from streamlet.elements import RowBatch
-from streamlet.errors import FatalError, RecordError, note_place
+from streamlet.errors import FatalError, note_place
 from streamlet.graph import (
     Broadcast,
     Custom,
@@ -139,9 +139,7 @@ class HashRouter(Router):
         for value in batch.values:
             try:
                 canonical_key(self._partitioning.selector(value))
-            except RecordError:
-                break
-            except Exception:  # noqa: BLE001 - any error of the user's selector marks the record
+            except Exception:  # any error of the user's selector marks the record
                 break
         else:
             return

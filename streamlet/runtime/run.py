@@ -146,7 +146,7 @@ def _in_own_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+        except BaseException as error:  # raised again in the calling thread
             failure.append(error)
 
     thread = threading.Thread(target=run, name="streamlet job")

@@ -60,7 +60,8 @@ class SplitReader:
         self._reader.close()
 
     def _poll(self, max_records: int) -> Polled:
-        return self._with_place(lambda: self._poll_reader(max_records))
+        polled: Polled = self._with_place(lambda: self._poll_reader(max_records))
+        return polled
 
     def _poll_reader(self, max_records: int) -> Polled:
         reader = self._reader

@@ -74,7 +74,7 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return all(map(same, a, b)) and all(map(same, a.values(), b.values()))
     if isinstance(a, (set, frozenset)):
-        return sorted(map(repr, a)) == sorted(map(repr, b))
+        return all(any(same(x, y) for y in b) for x in a)
     if isinstance(a, (datetime, time)):
         return (a.fold, a.tzinfo) == (b.fold, b.tzinfo)
     return repr(a) == repr(b)

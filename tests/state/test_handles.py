@@ -236,9 +236,7 @@ def test_maps_are_put_as_a_whole_or_not_at_all(state: KeyedStateStore) -> None:
 
 
 @pytest.mark.parametrize(("fn", "expected"), [(concat, "abbc"), (Longest(), "bb")])
-def test_reducing_state(
-    state: KeyedStateStore, barrier: Barrier, fn: Any, expected: str
-) -> None:
+def test_reducing_state(state: KeyedStateStore, barrier: Barrier, fn: Any, expected: str) -> None:
     folded = state.get_reducing_state(ReducingStateDescriptor("r", fn))
     assert folded.get() is None
     for value in ("a", "bb", "c"):

@@ -34,7 +34,7 @@ class Level(enum.IntEnum):
     ONE = 1
 
 
-Pair = namedtuple("Pair", "left right")  # noqa: PYI024 - the older form must work too
+Pair = namedtuple("Pair", "left right")
 
 NUMBERS = st.one_of(
     st.booleans(),

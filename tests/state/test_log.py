@@ -246,7 +246,7 @@ def test_key_groups_are_shared_out_when_parallelism_changes(open_log: OpenLog) -
         table.put(key, key)
     rows = checkpoint(log)
     found: dict[int, int] = {}
-    for key_groups in (range(0, 43), range(43, 86), range(86, 128)):
+    for key_groups in (range(43), range(43, 86), range(86, 128)):
         part = open_log(key_groups)
         part.restore(rows)
         entries = dict(part.flat("count").items())
@@ -334,7 +334,7 @@ def test_restored_state_of_another_shape_is_refused(open_log: OpenLog) -> None:
 
 def test_key_of_another_subtask_is_an_internal_error(open_log: OpenLog) -> None:
     """KG-8."""
-    log = open_log(range(0, 1))
+    log = open_log(range(1))
     for key in range(50):
         log.flat("count").put(key, 1)
     with pytest.raises(InternalError, match=r"\[0, 1\)"):
