@@ -110,10 +110,7 @@ class Checkpoints:
         """All tasks are running: from now on checkpoints may be triggered."""
         self._plan = plan
         self._enumeration = enumeration
-        self._run_ids = [
-            *run_ids,
-            *([] if self._settings.run_id in run_ids else [self._settings.run_id]),
-        ]
+        self._run_ids = list(dict.fromkeys([*run_ids, self._settings.run_id]))
         self._failures_in_row = 0
         self._schedule(self._settings.interval_ms)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -16,7 +16,7 @@ from streamlet.operators.chain import ChainedOperator, OperatorChain
 from streamlet.operators.operator import OperatorContext
 from streamlet.plan import PlannedEdge, PlannedOperator, PlannedVertex
 from streamlet.runtime.channel import Channel
-from streamlet.runtime.messages import Deploy, ToCoordinator
+from streamlet.runtime.messages import Deploy
 from streamlet.runtime.operator_task import OperatorTask
 from streamlet.runtime.outputs import OutgoingEdge, Outputs
 from streamlet.runtime.partition import make_router
@@ -53,14 +53,12 @@ class Deployment:
         settings: TaskSettings,
         state: StateSettings,
         random: Random,
-        tell: Callable[[ToCoordinator], None],
     ) -> None:
         self._deploy = deploy
         self._plan = deploy.plan
         self._settings = settings
         self._state = state
         self._random = random
-        self._tell = tell
         self._executor = ThreadPoolExecutor(2, "snapshot")
         self._channels = {
             edge_id: self._connect(edge) for edge_id, edge in enumerate(self._plan.edges)
@@ -95,10 +93,9 @@ class Deployment:
             contexts,
             self._outputs(vertex, subtask),
             SnapshotWriter(
-                task_id, self._keyed(vertex, subtask, contexts), self._executor, self._tell
+                task_id, self._keyed(vertex, subtask, contexts), self._executor, self._settings.tell
             ),
             self._settings,
-            self._tell,
         )
         if vertex.is_source:
             return SourceTask(vertex.head, *common)

@@ -205,10 +205,10 @@ class Job:
                 batch_size=config["execution.batch-size"],
                 buffer_timeout_ms=config["execution.buffer-timeout"],
                 watermark_interval_ms=config["pipeline.auto-watermark-interval"],
+                tell=coordinator.tell,
             ),
             StateSettings(config["state.backend.type"], config["state.backend.memory"]),
             Random(),
-            coordinator.tell,
         )
         coordinator.connect(worker.post)
 

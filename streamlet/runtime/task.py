@@ -63,6 +63,8 @@ class TaskSettings:
     batch_size: int
     buffer_timeout_ms: int
     watermark_interval_ms: int
+    tell: Callable[[ToCoordinator], None]
+    """Where messages to the coordinator go."""
 
 
 class Task(ABC):
@@ -76,7 +78,6 @@ class Task(ABC):
         outputs: Outputs,
         snapshots: SnapshotWriter,
         settings: TaskSettings,
-        tell: Callable[[ToCoordinator], None],
     ) -> None:
         self.task = task
         self.chain = chain
@@ -84,7 +85,7 @@ class Task(ABC):
         self._contexts = contexts
         self._outputs = outputs
         self._snapshots = snapshots
-        self._tell = tell
+        self._tell = settings.tell
         self._mailbox: deque[ToTask] = deque()
         self._wake = asyncio.Event()
         self._stage = Stage.OPENING

@@ -6,27 +6,21 @@ import asyncio
 import logging
 import shutil
 import sys
-from collections.abc import Callable
 from random import Random
 
-from streamlet.errors import InternalError
 from streamlet.runtime.deployment import Deployed, Deployment, StateSettings
 from streamlet.runtime.messages import (
     AssignSplits,
     AttemptEnded,
     CancelAttempt,
-    CheckpointAborted,
-    CheckpointComplete,
-    CloseAttempt,
     Deploy,
     NoMoreSplits,
     SplitsUnread,
-    ToCoordinator,
     ToTask,
     ToWorker,
     TriggerCheckpoint,
 )
-from streamlet.runtime.task import TaskSettings
+from streamlet.runtime.task import Task, TaskSettings
 
 _log = logging.getLogger("streamlet.worker")
 
@@ -44,12 +38,11 @@ class Worker:
         settings: TaskSettings,
         state: StateSettings,
         random: Random,
-        tell: Callable[[ToCoordinator], None],
     ) -> None:
         self._settings = settings
         self._state = state
         self._random = random
-        self._tell = tell
+        self._tell = settings.tell
         self._inbox: asyncio.Queue[ToWorker] = asyncio.Queue()
         self._attempt: asyncio.Task[None] | None = None
         self._building: asyncio.Future[Deployed] | None = None
@@ -103,7 +96,7 @@ class Worker:
         self._tell(AttemptEnded(deploy.attempt, error))
 
     async def _run_tasks(self, deploy: Deploy) -> None:
-        deployment = Deployment(deploy, self._settings, self._state, self._random, self._tell)
+        deployment = Deployment(deploy, self._settings, self._state, self._random)
         loop = asyncio.get_running_loop()
         self._building = loop.run_in_executor(None, deployment.build)
         self._deployed = deployed = await asyncio.shield(self._building)
@@ -134,22 +127,18 @@ class Worker:
         if self._deployed is None:
             self._early.append(message)
             return
-        tasks = self._deployed.tasks
-        if isinstance(message, AssignSplits | NoMoreSplits):
-            tasks[message.task].post(message)
-        elif isinstance(message, TriggerCheckpoint):
-            for task in tasks.values():
-                if task.is_source:
-                    task.post(message)
-        elif isinstance(message, SplitsUnread):
-            for task in tasks.values():
-                if task.is_source and task.head_uid == message.uid:
-                    task.post(message)
-        elif isinstance(message, CheckpointComplete | CheckpointAborted | CloseAttempt):
-            for task in tasks.values():
+        for task in self._deployed.tasks.values():
+            if _is_for(task, message):
                 task.post(message)
-        else:
-            raise InternalError(f"a worker does not take {message!r}")
+
+
+def _is_for(task: Task, message: ToTask) -> bool:
+    """Whether the message is for this task."""
+    if isinstance(message, AssignSplits | NoMoreSplits):
+        return message.task == task.task
+    if isinstance(message, SplitsUnread):
+        return task.is_source and message.uid == task.head_uid
+    return task.is_source or not isinstance(message, TriggerCheckpoint)
 
 
 def _first_cause(error: BaseException) -> BaseException:

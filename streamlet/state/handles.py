@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from streamlet.state.cells import KeyCell, KeyMapCell, WindowCell, WindowMapCell, WindowScope
 from streamlet.state.collection_states import ListState, MapState, elements_codec
@@ -31,6 +31,10 @@ __all__ = [
     "WindowStateHandles",
 ]
 
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
 WINDOW_PREFIX: Final = "_window/"
 """Window state has names of its own, so that it may share a name with the key's state."""
 
@@ -50,27 +54,27 @@ class KeyedStateHandles:
         self._windows.scope.bounds = window
         return self._windows
 
-    def get_state(self, descriptor: ValueStateDescriptor[Any]) -> ValueState[Any]:
+    def get_state(self, descriptor: ValueStateDescriptor[T]) -> ValueState[T]:
         table = self._log.flat(descriptor.name, codec=descriptor.codec, kind=descriptor.kind)
         return ValueState(descriptor, self._log, table)
 
-    def get_list_state(self, descriptor: ListStateDescriptor[Any]) -> ListState[Any]:
+    def get_list_state(self, descriptor: ListStateDescriptor[T]) -> ListState[T]:
         codec = elements_codec(descriptor.codec)
         return ListState(descriptor, self._owned(descriptor.name, codec, descriptor.kind, list))
 
-    def get_map_state(self, descriptor: MapStateDescriptor[Any, Any]) -> MapState[Any, Any]:
+    def get_map_state(self, descriptor: MapStateDescriptor[K, V]) -> MapState[K, V]:
         table = self._log.nested(
             descriptor.name, Layout.MAP, descriptor.codec, kind=descriptor.kind
         )
         return MapState(descriptor, KeyMapCell(self._log, table))
 
-    def get_reducing_state(self, descriptor: ReducingStateDescriptor[Any]) -> ReducingState[Any]:
+    def get_reducing_state(self, descriptor: ReducingStateDescriptor[T]) -> ReducingState[T]:
         table = self._log.flat(descriptor.name, codec=descriptor.codec, kind=descriptor.kind)
         return ReducingState(descriptor, KeyCell(self._log, table))
 
     def get_aggregating_state(
-        self, descriptor: AggregatingStateDescriptor[Any, Any]
-    ) -> AggregatingState[Any, Any]:
+        self, descriptor: AggregatingStateDescriptor[K, V]
+    ) -> AggregatingState[K, V]:
         cell = self._owned(descriptor.name, descriptor.codec, descriptor.kind, None)
         return AggregatingState(descriptor, cell)
 
@@ -86,25 +90,25 @@ class WindowStateHandles:
         self._log = log
         self.scope = WindowScope()
 
-    def get_state(self, descriptor: ValueStateDescriptor[Any]) -> ValueState[Any]:
+    def get_state(self, descriptor: ValueStateDescriptor[T]) -> ValueState[T]:
         return WindowValueState(descriptor, self._cell(descriptor))
 
-    def get_list_state(self, descriptor: ListStateDescriptor[Any]) -> ListState[Any]:
+    def get_list_state(self, descriptor: ListStateDescriptor[T]) -> ListState[T]:
         codec = elements_codec(descriptor.codec)
         return ListState(descriptor, self._cell(descriptor, codec, owned=True, copy=list))
 
-    def get_map_state(self, descriptor: MapStateDescriptor[Any, Any]) -> MapState[Any, Any]:
+    def get_map_state(self, descriptor: MapStateDescriptor[K, V]) -> MapState[K, V]:
         table = self._log.nested(
             WINDOW_PREFIX + descriptor.name, Layout.MAP, descriptor.codec, kind=descriptor.kind
         )
         return MapState(descriptor, WindowMapCell(self._log, self.scope, table))
 
-    def get_reducing_state(self, descriptor: ReducingStateDescriptor[Any]) -> ReducingState[Any]:
+    def get_reducing_state(self, descriptor: ReducingStateDescriptor[T]) -> ReducingState[T]:
         return ReducingState(descriptor, self._cell(descriptor))
 
     def get_aggregating_state(
-        self, descriptor: AggregatingStateDescriptor[Any, Any]
-    ) -> AggregatingState[Any, Any]:
+        self, descriptor: AggregatingStateDescriptor[K, V]
+    ) -> AggregatingState[K, V]:
         return AggregatingState(descriptor, self._cell(descriptor, owned=True))
 
     def _cell(

@@ -173,10 +173,10 @@ def test_atoms_and_flat_tuples_are_kept_as_they_are() -> None:
     for value in (None, True, 2**80, 1.5, "s", b"b", (), (1, "a", None)):
         assert keep(value, DEFAULT_CODEC) is value
         assert handed_out(value, DEFAULT_CODEC) is value
-    for value in ([1], {}, ((1,),), (1, [2]), date(2024, 1, 1)):
-        kept = keep(value, DEFAULT_CODEC)
+    for changeable in ([1], {}, ((1,),), (1, [2]), date(2024, 1, 1)):
+        kept = keep(changeable, DEFAULT_CODEC)
         assert isinstance(kept, Encoded)
-        assert handed_out(kept, DEFAULT_CODEC) == value
+        assert handed_out(kept, DEFAULT_CODEC) == changeable
 
 
 def test_value_of_another_codec_is_always_encoded() -> None:

@@ -157,12 +157,13 @@ def test_none_in_a_list_is_refused_before_anything_is_written(state: KeyedStateS
     """ST-2."""
     elements = state.get_list_state(ListStateDescriptor("l"))
     elements.add(1)
-    for refused in (
+    refusals: list[Callable[[], None]] = [
         lambda: elements.add(None),
         lambda: elements.add_all([2, None]),
         lambda: elements.update([3, None]),
         lambda: elements.add_all([2, Counter()]),
-    ):
+    ]
+    for refused in refusals:
         with pytest.raises(TypeError):
             refused()
         assert list(elements.get()) == [1]
@@ -285,14 +286,15 @@ def test_value_that_cannot_be_kept_fails_where_it_is_given(state: KeyedStateStor
         def add(self, value: int, accumulator: Any, /) -> Any:
             return accumulator
 
-    bad = Counter()
-    for give in (
+    bad: Counter[str] = Counter()
+    mistakes: list[Callable[[], None]] = [
         lambda: state.get_state(ValueStateDescriptor("v")).update(bad),
         lambda: state.get_list_state(ListStateDescriptor("l")).add(bad),
         lambda: state.get_map_state(MapStateDescriptor("m")).put("a", bad),
         lambda: state.get_reducing_state(ReducingStateDescriptor("r", concat)).add(bad),
         lambda: state.get_aggregating_state(AggregatingStateDescriptor("a", Careless())).add(1),
-    ):
+    ]
+    for give in mistakes:
         with pytest.raises(StateTypeError, match="Counter") as caught:
             give()
         assert "in state" in caught.value.__notes__[0]

@@ -1,4 +1,4 @@
-"""Any interleaving of writes, freezes, failures, spills and restarts gives what plain dicts give."""
+"""Whatever the interleaving of writes, freezes, failures and restarts: it is as with dicts."""
 
 from __future__ import annotations
 
@@ -225,6 +225,6 @@ class StateLogMachine(RuleBasedStateMachine):
 
 
 def test_log_behaves_like_dicts_under_any_interleaving() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         StateLogMachine, settings=settings(max_examples=30, stateful_step_count=30)
     )

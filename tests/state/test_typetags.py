@@ -147,8 +147,9 @@ def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def define(module: ModuleType, name: str, base: str, fields: str) -> Any:
     """Defines `name` in the module, as its source would."""
-    source = f"import dataclasses, msgspec, typing\n{base}\n    {fields.replace(';', chr(10) + '    ')}\n"
-    exec(source, module.__dict__)
+    lines = ["import dataclasses, msgspec, typing", base]
+    lines += [f"    {line.strip()}" for line in fields.split(";")]
+    exec("\n".join(lines), module.__dict__)
     kind = getattr(module, name)
     kind.__module__ = module.__name__
     return kind
@@ -192,7 +193,7 @@ def test_class_that_is_not_loaded_is_refused_and_never_imported(
 
 def test_name_that_is_no_data_class_now_is_refused(job: ModuleType) -> None:
     payload = encode(define(job, "C", BASES["dataclass"], "a: int")(1))
-    job.C = Undecorated
+    job.__dict__["C"] = Undecorated
     with pytest.raises(StateTypeError, match="clicks_job:C"):
         decode(payload)
 
