@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias
+
+from typing_extensions import TypeVar
 
 MIN_TIMESTAMP: Final = -(2**63)
 """The watermark before any other; as a record's timestamp it means "none"."""
@@ -12,7 +14,7 @@ MIN_TIMESTAMP: Final = -(2**63)
 MAX_TIMESTAMP: Final = 2**63 - 1
 """The watermark after the last record of a bounded input."""
 
-T = TypeVar("T")
+T = TypeVar("T", default=Any)
 
 
 class OutputTag(Generic[T]):

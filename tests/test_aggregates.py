@@ -15,8 +15,8 @@ from streamlet.errors import ConfigError, GraphError, RecordError
 
 def fold(aggregate: Any, records: Any) -> Any:
     accumulator = aggregate.create()
-    for record in records:
-        accumulator = aggregate.add(accumulator, record)
+    for part in aggregate.parts(records):
+        accumulator = aggregate.add(accumulator, part)
     return accumulator
 
 
@@ -121,8 +121,8 @@ def test_merging_an_older_and_a_newer_part_gives_the_result_of_all(
     older, newer = fold(aggregate, records[:cut]), fold(aggregate, records[cut:])
     merged = aggregate.merge(older, newer)
     assert aggregate.result(merged) == result_of(aggregate, records)
-    for record in prices(1, 2):
-        merged = aggregate.add(merged, record)
+    for part in aggregate.parts(prices(1, 2)):
+        merged = aggregate.add(merged, part)
     assert aggregate.result(merged) == result_of(aggregate, records + prices(1, 2))
 
 

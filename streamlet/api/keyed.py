@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 from typing_extensions import TypeVar
 
-from streamlet.aggregates import Aggregate, NamedAggregates
+from streamlet.aggregates import NamedAggregates
 from streamlet.api import rolling
 from streamlet.api.call_site import refusal
 from streamlet.api.operator_result import new_node
 from streamlet.api.stream import DataStream
 from streamlet.api.user_functions import checked_function, describe_function
 from streamlet.errors import StreamletError
+from streamlet.folds import Aggregate
 from streamlet.functions import KeyedProcessFunction, ProcessFunction, ReduceFunction
 from streamlet.graph import Edge, Hash
 from streamlet.operators.keyed import AggOperator, KeyedProcessOperator, ReduceOperator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ Reduce: TypeAlias = Callable[[Any, Any], Any]
 
 def sum_function(selector: Selector | None) -> Reduce:
     """Adds up the field; every other field stays as in the first record."""
-    return _folding("sum", selector, lambda a, b: a + b)
+    return _folding("sum", selector, operator.add)
 
 
 def min_function(selector: Selector | None) -> Reduce:
@@ -72,7 +73,21 @@ def _folding(method: str, selector: Selector | None, fold: Reduce) -> Reduce:
             f"puts its result into a field, and {describe_selector(selector)} is none. "
             f"Give a field name or a position, or use .agg(name=agg.{method}(...))",
         )
+    if isinstance(selector, int):
+        return _folding_at(selector, fold)
     return lambda a, b: replaced(a, selector, fold(of(a), of(b)))
+
+
+def _folding_at(position: int, fold: Reduce) -> Reduce:
+    """Tuples, the usual records with positions, are put together from slices: that is quicker."""
+    end = position + 1 or None
+
+    def reduce(a: Any, b: Any) -> Any:
+        if a.__class__ is tuple and end is not None:
+            return (*a[:position], fold(a[position], b[position]), *a[end:])
+        return replaced(a, position, fold(a[position], b[position]))
+
+    return reduce
 
 
 def _part(method: str, selector: Selector | None) -> Callable[[Any], Any]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
-from streamlet.aggregates import Aggregate
 from streamlet.api import rolling
 from streamlet.api.call_site import refusal
 from streamlet.api.keyed import key_fields, named_aggregates
@@ -22,6 +21,7 @@ from streamlet.eventtime.windows import (
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
 )
+from streamlet.folds import Aggregate
 from streamlet.functions import AggregateFunction, ProcessWindowFunction, ReduceFunction
 from streamlet.operators.session import SessionWindowOperator
 from streamlet.operators.window import WindowOperator

@@ -1,10 +1,11 @@
-"""Asks a running job: one JSON line to its coordinator, one JSON line back."""
+"""Asks a running job: one MessagePack map to its coordinator, one back."""
 
 from __future__ import annotations
 
-import json
 import socket
 from typing import Any
+
+import msgpack
 
 from streamlet.cli.registry import RunningJob
 from streamlet.errors import StreamletError
@@ -30,10 +31,9 @@ def ask(
     StreamletError with the job's own words when it refuses.
     """
     request = {**(arguments or {}), "secret": job.secret, "command": command}
-    line = _exchange(job, json.dumps(request).encode() + b"\n", reply_timeout_s)
-    if not line.endswith(b"\n"):
+    reply = _decoded(job, _exchange(job, msgpack.packb(request), reply_timeout_s))
+    if reply is None:
         raise JobGoneError(f"job {job.id} ({job.name}) ended before it answered {command!r}")
-    reply = _decoded(job, line)
     if not reply.get("ok"):
         raise StreamletError(f"job {job.id} ({job.name}): {reply.get('error', 'no reason given')}")
     result: dict[str, Any] = reply.get("result") or {}
@@ -46,7 +46,7 @@ def _exchange(job: RunningJob, request: bytes, reply_timeout_s: float | None) ->
             connection.settimeout(reply_timeout_s)
             connection.sendall(request)
             with connection.makefile("rb") as replies:
-                return replies.readline()
+                return replies.read()
     except TimeoutError:
         raise StreamletError(
             f"job {job.id} ({job.name}) does not answer; "
@@ -66,11 +66,18 @@ def _connect(job: RunningJob) -> socket.socket:
         raise JobGoneError(f"job {job.id} ({job.name}) is no longer running") from None
 
 
-def _decoded(job: RunningJob, line: bytes) -> dict[str, Any]:
-    """The reply; process id and port of a dead job may both belong to a stranger by now."""
+def _decoded(job: RunningJob, received: bytes) -> dict[str, Any] | None:
+    """The reply; None if it is not whole.
+
+    Process id and port of a dead job may both belong to a stranger by now.
+    """
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(received)
     try:
-        reply = json.loads(line)
-    except ValueError:
+        reply = unpacker.unpack()
+    except msgpack.OutOfData:
+        return None
+    except (msgpack.UnpackException, ValueError):
         reply = None
     if not isinstance(reply, dict):
         raise StreamletError(

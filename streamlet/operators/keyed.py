@@ -149,12 +149,8 @@ class ReduceOperator(Operator):
         out.emit(RowBatch(results, batch.timestamps))
 
     def _fold(self, keys: list[Any], values: list[Any], results: list[Any]) -> None:
-        reduce, load, dirty, append = (
-            self._reduce,
-            self._table.load,
-            self._table.dirty,
-            results.append,
-        )
+        reduce, load, dirty = self._reduce, self._table.load, self._table.dirty
+        append, are_atoms = results.append, ATOMS.issuperset
         for key, value in zip(keys, values, strict=True):
             folded = dirty.get(key, MISSING)
             if folded is MISSING:
@@ -165,7 +161,9 @@ class ReduceOperator(Operator):
                 if folded.__class__ is Encoded:
                     folded = handed_out(folded, DEFAULT_CODEC)
                 result = reduce(folded, value)
-            dirty[key] = result if result.__class__ in ATOMS else keep(result, DEFAULT_CODEC)
+            kind = result.__class__
+            is_kept_as_it_is = kind in ATOMS or (kind is tuple and are_atoms(map(type, result)))
+            dirty[key] = result if is_kept_as_it_is else keep(result, DEFAULT_CODEC)
             append(result)
 
 
@@ -191,13 +189,13 @@ class AggOperator(Operator):
 
     def _aggregate(self, keys: list[Any], values: list[Any], results: list[Any]) -> None:
         named, table, dirty, append = self._named, self._table, self._table.dirty, results.append
-        for key, value in zip(keys, values, strict=True):
+        for key, parts in zip(keys, named.parts(values), strict=True):
             accumulator = dirty.get(key, MISSING)
             if accumulator is MISSING:
                 accumulator = table.for_update(key)
             if accumulator is MISSING:
                 accumulator = named.create()
-            dirty[key] = accumulator = named.add(accumulator, value)
+            dirty[key] = accumulator = named.add(accumulator, parts)
             append(key_entries(self._key_fields, key) | named.result(accumulator))
 
 

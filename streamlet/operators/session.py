@@ -55,17 +55,18 @@ class SessionWindowOperator(Operator):
 
     def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
         timestamps = stamped(batch, self._ctx)
+        elements = self._contents.prepare(batch.values)
         results, index = Results(), -1
         gap_of, add, watermark_ms = self._gap_of, self._contents.add, self._watermark_ms
         sessions_of = self._sessions.dirty.get
         try:
-            for key, value, timestamp in zip(
-                batch.keys or [], batch.values, timestamps, strict=True
+            for key, element, value, timestamp in zip(
+                batch.keys or [], elements, batch.values, timestamps, strict=True
             ):
                 index += 1
                 end = timestamp + gap_of(value)
                 sessions = sessions_of(key)
-                if sessions is not None and len(sessions) == 1:
+                if sessions.__class__ is list and len(sessions) == 1:  # no tombstone, and not None
                     session = sessions[0]
                     # The one open session takes the element: nothing to merge, no timer to set.
                     if (
@@ -78,9 +79,10 @@ class SessionWindowOperator(Operator):
                             session[START] = timestamp
                         if end > session[END]:
                             session[END] = end
-                        session[CONTENTS] = add(session[CONTENTS], value)
+                        session[CONTENTS] = add(session[CONTENTS], element)
                         continue
-                self._add(key, value, timestamp, end, results)
+                if not self._add(key, element, timestamp, end, results):
+                    self._late.take(value, timestamp, results)
         except Exception as error:
             note_record(error, self._ctx, batch, index)
             raise
@@ -102,16 +104,18 @@ class SessionWindowOperator(Operator):
     def close(self) -> None:
         self._contents.close()
 
-    def _add(self, key: Any, value: Any, timestamp: int, end: int, results: Results) -> None:
-        """The general case: the element begins a session, or merges those that it touches."""
+    def _add(self, key: Any, element: Any, timestamp: int, end: int, results: Results) -> bool:
+        """The general case: the element begins a session, or merges those that it touches.
+
+        False: it came too late.
+        """
         sessions = self._sessions.for_update(key)
         if sessions is MISSING:
             sessions = []
         touched = [s for s in sessions if s[START] <= end and timestamp <= s[END]]  # WN-10
         if not touched and self._expiry_ms(end) <= self._watermark_ms:
-            self._late.take(value, timestamp, results)
-            return
-        session = self._merge(touched, value, timestamp, end)
+            return False
+        session = self._merge(touched, element, timestamp, end)
         untouched = [s for s in sessions if not any(s is t for t in touched)]
         merged = sorted([*untouched, session], key=lambda s: s[START])
         self._sessions.put(key, merged)
@@ -122,17 +126,18 @@ class SessionWindowOperator(Operator):
         else:
             session[HAS_FIRED] = False
             self._timers.register(session[END] - 1, key)
+        return True
 
-    def _merge(self, touched: list[Any], value: Any, timestamp: int, end: int) -> list[Any]:
+    def _merge(self, touched: list[Any], element: Any, timestamp: int, end: int) -> list[Any]:
         """One session out of those touched, oldest first, and the new element."""
         if not touched:
-            return [timestamp, end, self._contents.first(value), False]
+            return [timestamp, end, self._contents.first(element), False]
         contents = touched[0][CONTENTS]
         for session in touched[1:]:
             contents = self._contents.merge(contents, session[CONTENTS])
         start = min(timestamp, touched[0][START])
         end = max(end, *(s[END] for s in touched))
-        return [start, end, self._contents.add(contents, value), False]
+        return [start, end, self._contents.add(contents, element), False]
 
     def _on_timer(self, now_ms: int, key: Any, results: Results) -> None:
         """Fires and drops the sessions that are due; the others get their timer."""

@@ -8,6 +8,7 @@ second, so that a window opens, fires and goes as a whole: no timer per key is n
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, RowBatch
@@ -85,34 +86,61 @@ class WindowOperator(Operator):
 
     def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
         timestamps = stamped(batch, self._ctx)
+        elements = self._contents.prepare(batch.values)
+        if min(timestamps) > self._watermark_ms and not self._lateness_ms:
+            self._add_on_time(batch, timestamps, elements)
+            return
         results, index = Results(), -1
-        buckets: dict[int, dict[Any, Any]] = {}
-        starts_of, bucket_of = self._assigner.starts, buckets.get
-        first, add, load = self._contents.first, self._contents.add, self._load
-        size_ms = self._assigner.size_ms
         try:
-            for key, value, timestamp in zip(
-                batch.keys or [], batch.values, timestamps, strict=True
-            ):
+            for key, element, timestamp in zip(batch.keys or [], elements, timestamps, strict=True):
                 index += 1
-                for start in starts_of(timestamp):
-                    bucket = bucket_of(start)
-                    if bucket is None:
-                        bucket = self._open_bucket(start, buckets)
-                    if bucket is None:
-                        continue
-                    kept = bucket.get(key, MISSING)
-                    if kept is MISSING:
-                        kept = load((start, start + size_ms), key)
-                    bucket[key] = first(value) if kept is MISSING else add(kept, value)
-                if self._watermark_ms >= timestamp:
-                    self._after_watermark(key, value, timestamp, results)
-                elif self._lateness_ms:
+                self._add(key, element, timestamp)
+                if timestamp > self._watermark_ms:
                     self._mark_pending(key, timestamp)
+                elif not self._fire_again(key, timestamp, results):
+                    self._late.take(batch.values[index], timestamp, results)
         except Exception as error:
             note_record(error, self._ctx, batch, index)
             raise
         results.emit(out)
+
+    def _add_on_time(self, batch: RowBatch, timestamps: list[int], elements: Sequence[Any]) -> None:
+        """The usual case, with nothing to decide: every window of every record is still open."""
+        buckets: dict[int, dict[Any, Any]] = {}
+        starts_of, bucket_of = self._assigner.starts, buckets.get
+        first, add, load = self._contents.first, self._contents.add, self._load
+        size_ms, index = self._assigner.size_ms, -1
+        try:
+            for key, element, starts in zip(
+                batch.keys or [], elements, map(starts_of, timestamps), strict=True
+            ):
+                index += 1
+                for start in starts:
+                    bucket = bucket_of(start)
+                    if bucket is None:
+                        bucket = buckets[start] = self._bucket(start)
+                    kept = bucket.get(key, MISSING)
+                    if kept is MISSING:
+                        kept = load((start, start + size_ms), key)
+                    bucket[key] = first(element) if kept is MISSING else add(kept, element)
+        except Exception as error:
+            note_record(error, self._ctx, batch, index)
+            raise
+
+    def _add(self, key: Any, element: Any, timestamp: int) -> None:
+        """Adds the element to those of its windows that are not expired."""
+        for start in self._assigner.starts(timestamp):
+            bounds = (start, start + self._assigner.size_ms)
+            if self._expiry_ms(bounds) <= self._watermark_ms:
+                continue
+            bucket = self._bucket(start)
+            kept = bucket.get(key, MISSING)
+            if kept is MISSING:
+                kept = self._load(bounds, key)
+            if kept is MISSING:
+                bucket[key] = self._contents.first(element)
+            else:
+                bucket[key] = self._contents.add(kept, element)
 
     def advance_watermark(self, watermark_ms: int, budget: int, out: Output) -> bool:
         self._watermark_ms = watermark_ms
@@ -132,15 +160,12 @@ class WindowOperator(Operator):
     def close(self) -> None:
         self._contents.close()
 
-    def _open_bucket(self, start: int, buckets: dict[int, dict[Any, Any]]) -> dict[Any, Any] | None:
-        """The changes of the window that starts there; None when its time is over."""
+    def _bucket(self, start: int) -> dict[Any, Any]:
+        """The changes of the window that starts there."""
         bounds = (start, start + self._assigner.size_ms)
-        if self._expiry_ms(bounds) <= self._watermark_ms:
-            return None
         if bounds not in self._known:
             self._remember(bounds)
-        bucket = buckets[start] = self._windows.dirty.setdefault(bounds, {})
-        return bucket
+        return self._windows.dirty.setdefault(bounds, {})
 
     def _remember(self, bounds: Bounds) -> None:
         self._known.add(bounds)
@@ -150,8 +175,11 @@ class WindowOperator(Operator):
     def _expiry_ms(self, bounds: Bounds) -> int:
         return min(bounds[1] - 1 + self._lateness_ms, MAX_TIMESTAMP)
 
-    def _after_watermark(self, key: Any, value: Any, timestamp: int, results: Results) -> None:
-        """A record behind the watermark: late, or a window that ended already fires again."""
+    def _fire_again(self, key: Any, timestamp: int, results: Results) -> bool:
+        """A record behind the watermark: windows that have ended fire again (WN-26).
+
+        False: it came too late for all its windows, and for the allowed lateness (WM-52).
+        """
         watermark_ms, is_taken = self._watermark_ms, False
         for start in self._assigner.starts(timestamp):
             bounds = (start, start + self._assigner.size_ms)
@@ -162,10 +190,11 @@ class WindowOperator(Operator):
                 self._fire_key(bounds, key, self._windows.get(bounds, key), results)
             elif self._lateness_ms:
                 self._pending.put(bounds, key, True)
-        if not is_taken and timestamp + self._lateness_ms <= watermark_ms:
-            self._late.take(value, timestamp, results)
+        return is_taken or timestamp + self._lateness_ms > watermark_ms
 
     def _mark_pending(self, key: Any, timestamp: int) -> None:
+        if not self._lateness_ms:
+            return
         for start in self._assigner.starts(timestamp):
             self._pending.put((start, start + self._assigner.size_ms), key, True)
 

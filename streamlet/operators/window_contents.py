@@ -7,7 +7,7 @@ decide when; these decide what.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -56,12 +56,16 @@ class WindowContents(ABC):
     def open(self, ctx: OperatorContext, scope: WindowScope) -> None:
         """Before the first element."""
 
-    @abstractmethod
-    def first(self, value: Any) -> Any:
-        """The contents of a window with this one element."""
+    def prepare(self, values: Sequence[Any]) -> Sequence[Any]:
+        """What `first` and `add` take of each element of a batch, picked for all at once."""
+        return values
 
     @abstractmethod
-    def add(self, contents: Any, value: Any) -> Any:
+    def first(self, element: Any) -> Any:
+        """The contents of a window with this one element, as `prepare` gave it."""
+
+    @abstractmethod
+    def add(self, contents: Any, element: Any) -> Any:
         """The contents with one more element."""
 
     @abstractmethod
@@ -194,11 +198,11 @@ class ReduceContents(_FiringContents):
         self._function = own_copy(fn)
         self._reduce = getattr(self._function, "reduce", self._function)
 
-    def first(self, value: Any) -> Any:
-        return keep(value, DEFAULT_CODEC)
+    def first(self, element: Any) -> Any:
+        return keep(element, DEFAULT_CODEC)
 
-    def add(self, contents: Any, value: Any) -> Any:
-        return keep(self._reduce(handed_out(contents, DEFAULT_CODEC), value), DEFAULT_CODEC)
+    def add(self, contents: Any, element: Any) -> Any:
+        return keep(self._reduce(handed_out(contents, DEFAULT_CODEC), element), DEFAULT_CODEC)
 
     def merge(self, older: Any, newer: Any) -> Any:
         return self.add(older, handed_out(newer, DEFAULT_CODEC))
@@ -226,11 +230,11 @@ class AggregateContents(_FiringContents):
         super().open(ctx, scope)
         self._is_retained = scope.is_retained
 
-    def first(self, value: Any) -> Any:
-        return self._add(value, self._aggregate.create_accumulator())
+    def first(self, element: Any) -> Any:
+        return self._add(element, self._aggregate.create_accumulator())
 
-    def add(self, contents: Any, value: Any) -> Any:
-        return self._add(value, contents)
+    def add(self, contents: Any, element: Any) -> Any:
+        return self._add(element, contents)
 
     def merge(self, older: Any, newer: Any) -> Any:
         return self._aggregate.merge(older, newer)
@@ -249,11 +253,11 @@ class ListContents(_FiringContents):
     kind = "window elements"
     is_owned = True
 
-    def first(self, value: Any) -> Any:
-        return [keep(value, DEFAULT_CODEC)]
+    def first(self, element: Any) -> Any:
+        return [keep(element, DEFAULT_CODEC)]
 
-    def add(self, contents: Any, value: Any) -> Any:
-        contents.append(keep(value, DEFAULT_CODEC))
+    def add(self, contents: Any, element: Any) -> Any:
+        contents.append(keep(element, DEFAULT_CODEC))
         return contents
 
     def merge(self, older: Any, newer: Any) -> Any:
@@ -274,16 +278,20 @@ class AggContents(WindowContents):
         self._named = named
         self._key_fields = key_fields
 
-    def first(self, value: Any) -> Any:
-        return self._named.add(self._named.create(), value)
+    def prepare(self, values: Sequence[Any]) -> Sequence[Any]:
+        return self._named.parts(values)
 
-    def add(self, contents: Any, value: Any) -> Any:
-        return self._named.add(contents, value)
+    def first(self, element: Any) -> Any:
+        return self._named.add(self._named.create(), element)
+
+    def add(self, contents: Any, element: Any) -> Any:
+        return self._named.add(contents, element)
 
     def merge(self, older: Any, newer: Any) -> Any:
         return self._named.merge(older, newer)
 
     def fire(self, key: Any, window: Window, contents: Any, results: Results) -> None:
-        bounds = {"window_start": window.start, "window_end": window.end}
-        result = key_entries(self._key_fields, key) | bounds | self._named.result(contents)
+        result = key_entries(self._key_fields, key)
+        result["window_start"], result["window_end"] = window
+        result.update(self._named.result(contents))
         results.add_value(result, window.end - 1)

@@ -1,4 +1,4 @@
-"""The socket of a running job: one JSON line in, one out; loopback only, with a secret."""
+"""The socket of a running job: one MessagePack map in, one out; loopback only, with a secret."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgpack
+
 HOST: Final = "127.0.0.1"
-MAX_LINE_BYTES: Final = 64 * 1024
+MAX_REQUEST_BYTES: Final = 64 * 1024
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -40,7 +42,7 @@ class ControlServer:
 
     async def start(self) -> int:
         """Listens; gives the port."""
-        self._server = await asyncio.start_server(self._serve, HOST, 0, limit=MAX_LINE_BYTES)
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -50,21 +52,18 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await reader.readline()
-            writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+            writer.write(msgpack.packb(await self._answer(await _request(reader))))
             await writer.drain()
-        except (ConnectionError, ValueError):
-            pass  # the client is gone, or sent a line without end: there is nobody to answer
+        except ConnectionError:
+            pass  # the client is gone: there is nobody to answer
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
-        try:
-            request = json.loads(line)
-            secret = str(request.get("secret", ""))
-            command = self._commands.get(str(request.get("command", "")))
-        except (ValueError, AttributeError):
-            return {"ok": False, "error": "the request is not one JSON object"}
+    async def _answer(self, request: Any) -> dict[str, Any]:
+        if not isinstance(request, dict):
+            return {"ok": False, "error": "the request is not one MessagePack map"}
+        secret = str(request.get("secret", ""))
+        command = self._commands.get(str(request.get("command", "")))
         if not hmac.compare_digest(secret.encode(), self._secret.encode()):
             return {"ok": False, "error": "wrong secret"}
         if command is None:
@@ -73,6 +72,19 @@ class ControlServer:
             return {"ok": True, "result": await command(request)}
         except Exception as error:  # whatever it is, the client must hear of it
             return {"ok": False, "error": str(error)}
+
+
+async def _request(reader: asyncio.StreamReader) -> Any:
+    """The first object that the client sends; None if it sends none, too much, or nonsense."""
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_REQUEST_BYTES)
+    while received := await reader.read(MAX_REQUEST_BYTES):
+        try:
+            unpacker.feed(received)
+            for request in unpacker:
+                return request
+        except (msgpack.BufferFull, msgpack.UnpackException, ValueError):
+            return None
+    return None
 
 
 def write_entry(path: Path, entry: JobEntry) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import sys
 from random import Random
 
 from streamlet.runtime.deployment import Deployed, Deployment, StateSettings
+from streamlet.runtime.interpreter import tuned_interpreter
 from streamlet.runtime.messages import (
     AssignSplits,
     AttemptEnded,
@@ -25,9 +25,6 @@ from streamlet.runtime.task import Task, TaskSettings
 _log = logging.getLogger("streamlet.worker")
 
 REPORT_INTERVAL_S = 0.1
-
-SWITCH_INTERVAL_S = 0.0005
-"""Background threads must give the GIL back soon, or the loop wakes late."""
 
 
 class Worker:
@@ -55,7 +52,10 @@ class Worker:
 
     async def run(self) -> None:
         """Serves messages until it is cancelled."""
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        with tuned_interpreter():
+            await self._serve()
+
+    async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_for_ever())
             while True:

@@ -86,6 +86,9 @@ class HeapFlatCells:
     def may_have(self, entry: Any) -> bool:
         return self.get(entry) is not MISSING
 
+    def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
+        """All is in memory."""
+
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         self._retired.insert(0, layer)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.errors import InternalError, StateTypeError
 from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded
@@ -37,6 +37,10 @@ __all__ = [
     "StateLog",
     "open_store",
 ]
+
+
+ROWS_PER_BATCH: Final = 2_048
+"""Small enough that the loop breathes between two batches of a background write."""
 
 
 class Stage(Enum):
@@ -139,7 +143,9 @@ class StateLog:
             [(table, layer) for table in self._tables.values() if (layer := table.freeze())]
         )
 
-    def write(self, generation: Generation) -> Iterator[pa.RecordBatch]:
+    def write(
+        self, generation: Generation, batch_rows: int = ROWS_PER_BATCH
+    ) -> Iterator[pa.RecordBatch]:
         """The generation as batches of STATE_ROWS; runs in a background thread.
 
         On RocksDB each batch goes into the database as well before it is given.
@@ -148,7 +154,7 @@ class StateLog:
 
         for position, (table, layer) in enumerate(generation.layers):
             written = 0
-            for batch in rows.encoded(table.spec, layer, self._max_parallelism):
+            for batch in rows.encoded(table.spec, layer, self._max_parallelism, batch_rows):
                 rows.check_key_groups(batch, self._key_groups, table.spec.name, self.place)
                 self._store.keep(table.spec.name, batch)
                 written += batch.num_rows
@@ -175,6 +181,15 @@ class StateLog:
     def settle(self, budget: int = 4_096) -> None:
         """Deferred work on about `budget` entries, to be called between batches."""
         self._store.settle(budget)
+
+    def prefetch(self, keys: list[Any]) -> None:
+        """Reads what the state of these keys lacks in memory at one go, before a batch.
+
+        Makes misses of RocksDB cheaper; does nothing on the heap or while all is in memory.
+        """
+        for table in self._tables.values():
+            if table.spec.layout is Layout.KEY and isinstance(table, FlatTable):
+                table.prefetch(keys)
 
     def restore(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Takes over STATE_ROWS, before any table is asked for.

@@ -49,9 +49,9 @@ class _Generations:
                 self._graveyard.append(evicted)
                 self.is_complete = False
 
-    def grew(self) -> None:
-        """One entry was read into the newest generation."""
-        self.sizes[0] += 1
+    def grew(self, entries: int = 1) -> None:
+        """So many entries were read into the newest generation."""
+        self.sizes[0] += entries
         if self.sizes[0] * _GENERATIONS > self._store.room_per_table():
             self.push({}, 0)
 
@@ -97,6 +97,21 @@ class RocksFlatCells:
         if value is MISSING:
             return not self._generations.is_complete
         return value is not TOMBSTONE
+
+    def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
+        if self._generations.is_complete:
+            return
+        layers = [*above, *self._generations.layers]
+        misses = [entry for entry in set(entries) if not any(entry in layer for layer in layers)]
+        if not misses:
+            return
+        payloads = self._store.database.read_many(list(map(self._row_keys.of, misses)))
+        revive = self._spec.revive
+        self._generations.layers[0].update(
+            (entry, TOMBSTONE if payload is None else revive(payload))
+            for entry, payload in zip(misses, payloads, strict=True)
+        )
+        self._generations.grew(len(misses))
 
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         self._generations.push(layer, rows)

@@ -173,6 +173,13 @@ class Database:
         value: bytes | None = self._db.get(key)
         return value
 
+    def read_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """The value or None of each key; quicker than one by one, and without the GIL."""
+        self.reads += len(keys)
+        wanted: Any = keys
+        values: Any = self._db.get(wanted)
+        return list(values)
+
     def write(self, keys: list[bytes], values: list[bytes], deleted: list[bool]) -> None:
         """Puts and deletes, a small batch at a time."""
         for start in range(0, len(keys), WRITE_BATCH_ROWS):

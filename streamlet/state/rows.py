@@ -34,15 +34,13 @@ STATE_ROWS: Final = pa.schema(
 )
 """Keyed state as a table; an empty namespace or map key means that there is none."""
 
-ROWS_PER_BATCH: Final = 2_048
-
 
 def encoded(
-    spec: StateSpec, layer: dict[Any, Any], max_parallelism: int
+    spec: StateSpec, layer: dict[Any, Any], max_parallelism: int, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """The entries of one frozen layer, about ROWS_PER_BATCH at a time."""
+    """The entries of one frozen layer, up to `batch_rows` at a time."""
     entries = _flat_entries(spec, layer) if _is_flat(spec) else _nested_entries(spec, layer)
-    while chunk := list(islice(entries, ROWS_PER_BATCH)):
+    while chunk := list(islice(entries, batch_rows)):
         yield _batch(spec, chunk, max_parallelism)
 
 

@@ -30,6 +30,9 @@ class FlatCells(Protocol):
     def may_have(self, entry: Any) -> bool:
         """False: there is certainly no such entry."""
 
+    def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
+        """Brings into memory what is neither there nor in a layer above."""
+
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
 

@@ -79,6 +79,10 @@ class FlatTable:
             self.dirty[entry] = value
         return value
 
+    def prefetch(self, entries: list[Any]) -> None:
+        """Has the cells read what `load` would have to read one by one."""
+        self._cells.prefetch(entries, [self.dirty, *self._frozen])
+
     def items(self) -> Iterator[tuple[Any, Any]]:
         """All live entries, in no particular order; nothing may change meanwhile."""
         overlay = self._overlay()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 
@@ -72,7 +73,7 @@ class FakeJob:
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def will_answer(self, result: dict[str, Any]) -> None:
-        self.replies.append(json.dumps({"ok": True, "result": result}).encode() + b"\n")
+        self.replies.append(msgpack.packb({"ok": True, "result": result}))
 
 
 WriteEntry = Callable[..., Path]
@@ -119,10 +120,10 @@ def fake_job(write_entry: WriteEntry) -> Iterator[FakeJob]:
 def _serve(listener: socket.socket, job: FakeJob) -> None:
     while True:
         connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as lines:
-            line = lines.readline()
-            if not line:
+        with connection:
+            received = connection.recv(65_536)
+            if not received:
                 return
-            job.requests.append(json.loads(line))
+            job.requests.append(msgpack.unpackb(received))
             if job.replies:
                 connection.sendall(job.replies.pop(0))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 
 from streamlet.cli.client import JobGoneError, ask
@@ -29,12 +30,12 @@ def test_question_carries_secret_command_and_arguments(home: Path, fake_job: Fak
 
 
 def test_refusal_is_told_in_the_jobs_words(home: Path, fake_job: FakeJob) -> None:
-    fake_job.replies.append(b'{"ok": false, "error": "a savepoint is under way"}\n')
+    fake_job.replies.append(msgpack.packb({"ok": False, "error": "a savepoint is under way"}))
     with pytest.raises(StreamletError, match="a savepoint is under way"):
         ask(only_job(home), "savepoint")
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"ok": tr'])
+@pytest.mark.parametrize("torn", [b"", msgpack.packb({"ok": True})[:-1]])
 def test_job_that_ends_before_it_answers_is_gone(
     home: Path, fake_job: FakeJob, torn: bytes
 ) -> None:
@@ -64,7 +65,7 @@ def test_job_that_does_not_answer_is_not_waited_for(
     assert entry.exists()
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 400 Bad Request\n", b"[1]\n", b"\xff\n"])
+@pytest.mark.parametrize("line", [b"HTTP/1.1 400 Bad Request\n", msgpack.packb([1]), b"\xc1"])
 def test_stranger_on_the_jobs_port_is_recognised(
     home: Path, fake_job: FakeJob, line: bytes
 ) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlet.errors import StateTypeError
@@ -80,16 +80,19 @@ def same(a: Any, b: Any) -> bool:
     return repr(a) == repr(b)
 
 
+@settings(max_examples=50)
 @given(VALUES)
 def test_value_comes_back_exactly(value: Any) -> None:
     assert same(decode(encode(value)), value)
 
 
+@settings(max_examples=50)
 @given(st.lists(HASHABLE))
 def test_encoding_many_is_encoding_each(values: list[Any]) -> None:
     assert encode_all(values) == list(map(encode, values))
 
 
+@settings(max_examples=50)
 @given(VALUES)
 def test_kept_value_is_handed_out_anew(value: Any) -> None:
     kept = keep(value, DEFAULT_CODEC)
@@ -173,7 +176,8 @@ def test_atoms_and_flat_tuples_are_kept_as_they_are() -> None:
     for value in (None, True, 2**80, 1.5, "s", b"b", (), (1, "a", None)):
         assert keep(value, DEFAULT_CODEC) is value
         assert handed_out(value, DEFAULT_CODEC) is value
-    for changeable in ([1], {}, ((1,),), (1, [2]), date(2024, 1, 1)):
+    changeables: list[Any] = [[1], {}, ((1,),), (1, [2]), date(2024, 1, 1)]
+    for changeable in changeables:
         kept = keep(changeable, DEFAULT_CODEC)
         assert isinstance(kept, Encoded)
         assert handed_out(kept, DEFAULT_CODEC) == changeable

@@ -1,0 +1,281 @@
+"""The aggregates behind `streamlet.aggregates`: how each folds, merges and gives its result."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from streamlet.errors import ConfigError
+from streamlet.selectors import Selector, compile_batch_selector
+
+
+class Aggregate(ABC):
+    """Folds records into an accumulator, and the accumulator into a result."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def create(self) -> Any:
+        """The accumulator before the first record."""
+
+    def parts(self, values: Sequence[Any], /) -> Iterable[Any]:
+        """What `add` takes of each record of a batch; picked for all at once, which is quicker."""
+        return values
+
+    @abstractmethod
+    def add(self, accumulator: Any, part: Any, /) -> Any:
+        """The accumulator with one more record, of which it gets the part."""
+
+    @abstractmethod
+    def merge(self, older: Any, newer: Any, /) -> Any:
+        """One accumulator for two sessions that became one; `older` starts first."""
+
+    @abstractmethod
+    def result(self, accumulator: Any, /) -> Any: ...
+
+
+class Count(Aggregate):
+    __slots__ = ()
+
+    add = staticmethod(operator.add)
+
+    def create(self) -> int:
+        return 0
+
+    def parts(self, values: Sequence[Any], /) -> Iterable[int]:
+        return [1] * len(values)
+
+    def merge(self, older: int, newer: int, /) -> int:
+        return older + newer
+
+    def result(self, accumulator: int, /) -> int:
+        return accumulator
+
+
+class Selecting(Aggregate):
+    """Base of aggregates over a part of the record."""
+
+    __slots__ = ("_select",)
+
+    def __init__(self, selector: Selector | None) -> None:
+        self._select = None if selector is None else compile_batch_selector(selector)
+
+    def parts(self, values: Sequence[Any], /) -> Iterable[Any]:
+        return values if self._select is None else self._select(values)
+
+
+class Sum(Selecting):
+    __slots__ = ()
+
+    add = staticmethod(operator.add)
+
+    def create(self) -> Any:
+        return 0
+
+    def parts(self, values: Sequence[Any], /) -> Iterable[Any]:
+        parts = super().parts(values)
+        return [0 if part is None else part for part in parts] if None in parts else parts
+
+    def merge(self, older: Any, newer: Any, /) -> Any:
+        return older + newer
+
+    def result(self, accumulator: Any, /) -> Any:
+        return accumulator
+
+
+class Best(Selecting):
+    """Base of min and max; the accumulator is the value, None before the first."""
+
+    __slots__ = ()
+
+    def create(self) -> Any:
+        return None
+
+    def add(self, accumulator: Any, part: Any, /) -> Any:
+        return self.merge(accumulator, part)
+
+    def result(self, accumulator: Any, /) -> Any:
+        return accumulator
+
+
+class Min(Best):
+    __slots__ = ()
+
+    def merge(self, older: Any, newer: Any, /) -> Any:
+        if older is None:
+            return newer
+        return newer if newer is not None and newer < older else older
+
+
+class Max(Best):
+    __slots__ = ()
+
+    def merge(self, older: Any, newer: Any, /) -> Any:
+        if older is None:
+            return newer
+        return newer if newer is not None and newer > older else older
+
+
+class Mean(Selecting):
+    """The accumulator is (total, count)."""
+
+    __slots__ = ()
+
+    def create(self) -> tuple[Any, int]:
+        return 0, 0
+
+    def add(self, accumulator: tuple[Any, int], part: Any, /) -> tuple[Any, int]:
+        return accumulator if part is None else (accumulator[0] + part, accumulator[1] + 1)
+
+    def merge(self, older: tuple[Any, int], newer: tuple[Any, int], /) -> tuple[Any, int]:
+        return older[0] + newer[0], older[1] + newer[1]
+
+    def result(self, accumulator: tuple[Any, int], /) -> Any:
+        total, number = accumulator
+        return total / number if number else None
+
+
+class First(Selecting):
+    """The accumulator is a list of at most one value."""
+
+    __slots__ = ()
+
+    def create(self) -> list[Any]:
+        return []
+
+    def add(self, accumulator: list[Any], part: Any, /) -> list[Any]:
+        return accumulator or [part]
+
+    def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
+        return older or newer
+
+    def result(self, accumulator: list[Any], /) -> Any:
+        return accumulator[0] if accumulator else None
+
+
+class Last(First):
+    __slots__ = ()
+
+    def add(self, accumulator: list[Any], part: Any, /) -> list[Any]:
+        return [part]
+
+    def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
+        return newer or older
+
+
+class Collect(Selecting):
+    __slots__ = ()
+
+    def create(self) -> list[Any]:
+        return []
+
+    def add(self, accumulator: list[Any], part: Any, /) -> list[Any]:
+        accumulator.append(part)
+        return accumulator
+
+    def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
+        return older + newer
+
+    def result(self, accumulator: list[Any], /) -> Any:
+        return list(accumulator)
+
+
+class CountDistinct(Selecting):
+    """The accumulator is a dict whose keys are the values."""
+
+    __slots__ = ()
+
+    def create(self) -> dict[Any, None]:
+        return {}
+
+    def add(self, accumulator: dict[Any, None], part: Any, /) -> dict[Any, None]:
+        if part is not None:
+            accumulator[part] = None
+        return accumulator
+
+    def merge(self, older: dict[Any, None], newer: dict[Any, None], /) -> dict[Any, None]:
+        return older | newer
+
+    def result(self, accumulator: dict[Any, None], /) -> int:
+        return len(accumulator)
+
+
+class Quantile(Collect):
+    """The accumulator is the list of values, in order of arrival."""
+
+    __slots__ = ("_q",)
+
+    def __init__(self, selector: Selector | None, q: float) -> None:
+        if isinstance(q, bool) or not isinstance(q, int | float) or not 0 <= q <= 1:
+            raise ConfigError(f"quantile needs a q from 0 to 1, like 0.95, got {q!r}")
+        super().__init__(selector)
+        self._q = q
+
+    def add(self, accumulator: list[Any], part: Any, /) -> list[Any]:
+        if part is not None:
+            accumulator.append(part)
+        return accumulator
+
+    def result(self, accumulator: list[Any], /) -> Any:
+        if not accumulator:
+            return None
+        # A copy: a checkpoint may be reading the accumulator, and a list is empty while it sorts.
+        values = sorted(accumulator)
+        rank = (len(values) - 1) * self._q
+        index = math.floor(rank)
+        low, high = values[index], values[min(index + 1, len(values) - 1)]
+        fraction = rank - index
+        if fraction < 0.5:
+            return low + (high - low) * fraction
+        return high - (high - low) * (1 - fraction)
+
+
+class Top(Aggregate):
+    """The accumulator is [number of records so far, heap of (by, -arrival number, record)].
+
+    The heap's least entry is the next to go: the smallest `by`, and of equal ones the latest.
+    Arrival numbers are unique, so records are never compared.
+    """
+
+    __slots__ = ("_by", "_n")
+
+    def __init__(self, n: int, by: Selector) -> None:
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ConfigError(f"top needs a whole number of records from 1 on, got n={n!r}")
+        self._n = n
+        self._by = compile_batch_selector(by)
+
+    def parts(self, values: Sequence[Any], /) -> Iterable[Any]:
+        return zip(self._by(values), values, strict=True)
+
+    def create(self) -> list[Any]:
+        return [0, []]
+
+    def add(self, accumulator: list[Any], part: Any, /) -> list[Any]:
+        arrival, heap = accumulator
+        by, value = part
+        if by is None:
+            return accumulator
+        accumulator[0] = arrival + 1
+        if len(heap) < self._n:
+            heapq.heappush(heap, (by, -arrival, value))
+        elif by > heap[0][0]:
+            heapq.heapreplace(heap, (by, -arrival, value))
+        return accumulator
+
+    def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
+        arrivals, heap = older
+        shifted = [(by, negative - arrivals, record) for by, negative, record in newer[1]]
+        best = heapq.nlargest(self._n, [*heap, *shifted], key=_RANK)
+        heapq.heapify(best)
+        return [arrivals + newer[0], best]
+
+    def result(self, accumulator: list[Any], /) -> list[Any]:
+        return [record for _, _, record in sorted(accumulator[1], key=_RANK, reverse=True)]
+
+
+_RANK: Final = operator.itemgetter(0, 1)
