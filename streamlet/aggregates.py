@@ -10,6 +10,7 @@ consists of what state can keep. Results never share anything changeable with it
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -129,10 +130,7 @@ class NamedAggregates:
 
     def add(self, accumulator: list[Any], parts: tuple[Any, ...], /) -> list[Any]:
         """The accumulator with one more record; the one given may have changed."""
-        return [
-            add(entry, part)
-            for add, entry, part in zip(self._adds, accumulator, parts)  # noqa: B905 - speed
-        ]
+        return list(map(operator.call, self._adds, accumulator, parts))
 
     def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
         """One accumulator for two sessions that became one; `older` starts first."""

@@ -7,7 +7,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,7 +65,7 @@ class StreamExecutionEnvironment:
         self.settings.set(config or {})
         self.graph = StreamGraph()
         # Under `streamlet run` the command line says it, as an error.
-        self._reminder = None if self._run else weakref.finalize(self, _remind, self.graph)
+        self._reminder = None if self._run else weakref.finalize(self, _remind, self.graph, _script())
 
     @classmethod
     def get_execution_environment(
@@ -221,8 +221,7 @@ class StreamExecutionEnvironment:
         *,
         is_recorded: bool = True,
     ) -> JobResult:
-        request = self._request(config, name, is_done)
-        request = replace(request, is_recorded=is_recorded)
+        request = self._request(config, name, is_done, is_recorded=is_recorded)
         from streamlet.runtime.run import run_job  # not before: a plan needs no runtime
 
         result = run_job(request)
@@ -231,7 +230,12 @@ class StreamExecutionEnvironment:
         return result
 
     def _request(
-        self, config: Configuration, name: str | None, is_done: Callable[[], bool] | None
+        self,
+        config: Configuration,
+        name: str | None,
+        is_done: Callable[[], bool] | None,
+        *,
+        is_recorded: bool = True,
     ) -> JobRequest:
         self._forget_reminder()
         plan = self._plan(config)
@@ -255,6 +259,7 @@ class StreamExecutionEnvironment:
             on_progress=run.on_progress,
             stop_when=is_done,
             script=run.script,
+            is_recorded=is_recorded,
         )
 
     def _forget_reminder(self) -> None:
@@ -266,16 +271,17 @@ def _all_have(count: int, sinks: list[CollectSink]) -> Callable[[], bool]:
     return lambda: all(len(sink) >= count for sink in sinks)
 
 
-def _remind(graph: StreamGraph) -> None:
+def _remind(graph: StreamGraph, script: str) -> None:
     """Called when an environment is gone that was never executed.
 
     Silent where the program is not the script that built it (a test runner, a notebook), and
-    after a crash, whose traceback has said why.
+    after a crash, whose traceback has said why. `script` was asked for when the environment was
+    made: at the end of the program python has forgotten it.
     """
     if not graph.has_work or hasattr(sys, "last_value"):
         return
     location = graph.nodes[-1].location
-    if location.rpartition(":")[0] == Path(_script()).name:
+    if location.rpartition(":")[0] == Path(script).name:
         _log.warning(
             "%s: this pipeline was built and never executed; call env.execute() at the end",
             location,

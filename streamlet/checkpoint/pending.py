@@ -43,11 +43,11 @@ class AckResult(enum.Enum):
 class CheckpointKind(enum.Enum):
     """Why a checkpoint is taken, which decides where it goes and what follows."""
 
-    PERIODIC = "periodic"
+    PERIODIC = "checkpoint"
     SAVEPOINT = "savepoint"
     STOP_SAVEPOINT = "stop with savepoint"
     STOP_CHECKPOINT = "last checkpoint before a stop"
-    FINAL = "final"
+    FINAL = "final checkpoint"
 
     @property
     def is_savepoint(self) -> bool:
@@ -80,6 +80,8 @@ class PendingCheckpoint:
         self.started_s = started_s
         self.enumerators: dict[str, Any] = {}
         self.acks: dict[TaskId, TaskAck] = {}
+        self.is_durable = False
+        """Its manifest is written: a restart goes on from it, whatever fails from then on."""
         self._missing = set(tasks)
 
     def acknowledge(self, ack: TaskAck) -> AckResult:

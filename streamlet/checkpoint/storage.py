@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
@@ -102,16 +102,17 @@ class CheckpointStorage:
         found = self.whole_checkpoints(self.run)
         for old in found[:-count]:
             discard(self._disk, old.directory)
-        live = {path for kept in found[-count:] for path in self._files_of(kept)}
+        live = {name for kept in found[-count:] for name in self._files_of(kept)}
         newest = found[-1].checkpoint_id if found else 0
         for path in self._disk.list(self.state):
             match = _STATE_FILE_NAME.fullmatch(path.name)
-            if match and int(match[1]) <= newest and path not in live:
+            if match and int(match[1]) <= newest and path.name not in live:
                 self._disk.remove(path)
 
-    def _files_of(self, found: FoundCheckpoint) -> Iterator[Path]:
+    def _files_of(self, found: FoundCheckpoint) -> Iterator[str]:
+        # Names, which no two files of a run share: paths differ by links and by what is relative.
         for entry in read_manifest(self._disk, found.directory).files():
-            yield (found.directory / entry.path).resolve()
+            yield PurePosixPath(entry.path).name
 
     def write_run(self, record: RunRecord) -> None:
         """Replaces the run's record."""
@@ -134,6 +135,23 @@ class CheckpointStorage:
 
     def run_directory(self, run_id: str) -> Path:
         return self._job / run_id
+
+
+def newest_snapshot(
+    found: FoundCheckpoint | None, stop: FoundCheckpoint | None, completed_id: int
+) -> FoundCheckpoint | None:
+    """From which snapshot a run goes on after a failure; never one older than it has committed.
+
+    `found` is its newest checkpoint on disk, `stop` the savepoint of a stop that did not end it.
+    """
+    whole = [snapshot for snapshot in (found, stop) if snapshot is not None]
+    newest = max(whole, key=lambda snapshot: snapshot.checkpoint_id, default=None)
+    if completed_id > (0 if newest is None else newest.checkpoint_id):
+        raise RestoreError(
+            f"checkpoint {completed_id} was complete and is gone from the checkpoint directory; "
+            "an older state would give its results twice. Name a savepoint with -s, or start over"
+        )
+    return newest
 
 
 def discard(disk: Disk, directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -19,6 +20,9 @@ _OWN_DIRECTORIES = (
     str(Path(__file__).resolve().parents[1]),
     str(Path(traceback.__file__).resolve().parent / "asyncio"),
     str(Path(traceback.__file__).resolve().parent / "concurrent"),
+)
+_LIBRARY_DIRECTORIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
 
@@ -79,11 +83,15 @@ def _user_lines(error: BaseException) -> list[str]:
 
 
 def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    return [
+    """Frames of the user's own files; with what they call where there are no such frames."""
+    frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(("<frozen", *_OWN_DIRECTORIES))
+        and not frame.filename.endswith(".pyx")  # compiled code, such as uvloop's
     ]
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARY_DIRECTORIES)]
+    return own or frames
 
 
 def _shortened(lines: list[str], room: int) -> list[str]:

@@ -128,5 +128,5 @@ def _past_job(written: dict[str, Any]) -> PastJob:
         state=str(written["state"]).lower() if ended_ms is not None else "killed",
         started_ms=int(written["started_ms"]),
         ended_ms=None if ended_ms is None else int(ended_ms),
-        last_checkpoint=None if last_checkpoint is None else int(last_checkpoint),
+        last_checkpoint=int(last_checkpoint) if last_checkpoint else None,  # 0: none yet
     )

@@ -41,6 +41,8 @@ def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock
         say(summary(result))
     if code == failures.INTERRUPTED and prepared.executions:
         say(f"go on with: {resume_command(argv)}")
+    elif code == failures.FAILED and len(prepared.results) < prepared.executions:
+        say(f"when the cause is mended, go on with: {resume_command(argv)}")
     return code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _START: Final = itemgetter(0)
 _END: Final = itemgetter(1)
@@ -20,10 +20,10 @@ class Merge(NamedTuple):
     end: int
 
 
-def merge_session(sessions: Sequence[tuple[int, int]], start: int, end: int) -> Merge:
+def merge_session(sessions: Sequence[Sequence[Any]], start: int, end: int) -> Merge:
     """Where [start, end) goes among a key's sessions; sessions that touch are one (WN-10).
 
-    `sessions` are [start, end) bounds in ascending order, no two of them touching. Replacing
+    `sessions` begin with their bounds [start, end), ascending, no two of them touching. Replacing
     `sessions[first:stop]` by the merged bounds keeps them so, and in whatever order elements come
     the sessions are the same in the end.
 

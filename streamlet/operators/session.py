@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, RowBatch
+from streamlet.eventtime.sessions import merge_session
 from streamlet.eventtime.windows import EventTimeSessionWindows, Window
 from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import Operator, OperatorContext, Output
@@ -112,32 +113,28 @@ class SessionWindowOperator(Operator):
         sessions = self._sessions.for_update(key)
         if sessions is MISSING:
             sessions = []
-        touched = [s for s in sessions if s[START] <= end and timestamp <= s[END]]  # WN-10
-        if not touched and self._expiry_ms(end) <= self._watermark_ms:
+        first, stop, start, end = merge_session(sessions, timestamp, end)
+        if first == stop and self._expiry_ms(end) <= self._watermark_ms:
             return False
-        session = self._merge(touched, element, timestamp, end)
-        untouched = [s for s in sessions if not any(s is t for t in touched)]
-        merged = sorted([*untouched, session], key=lambda s: s[START])
-        self._sessions.put(key, merged)
-        if session[END] - 1 <= self._watermark_ms:
+        session = [start, end, self._contents_with(sessions[first:stop], element), False]
+        sessions[first:stop] = [session]
+        self._sessions.put(key, sessions)
+        if end - 1 <= self._watermark_ms:
             session[HAS_FIRED] = True  # WN-26: within the allowed lateness each element fires
             self._fire(key, session, results)
-            self._timers.register(self._expiry_ms(session[END]), key)
+            self._timers.register(self._expiry_ms(end), key)
         else:
-            session[HAS_FIRED] = False
-            self._timers.register(session[END] - 1, key)
+            self._timers.register(end - 1, key)
         return True
 
-    def _merge(self, touched: list[Any], element: Any, timestamp: int, end: int) -> list[Any]:
-        """One session out of those touched, oldest first, and the new element."""
+    def _contents_with(self, touched: list[Any], element: Any) -> Any:
+        """The contents of all sessions touched, oldest first, and the new element."""
         if not touched:
-            return [timestamp, end, self._contents.first(element), False]
+            return self._contents.first(element)
         contents = touched[0][CONTENTS]
         for session in touched[1:]:
             contents = self._contents.merge(contents, session[CONTENTS])
-        start = min(timestamp, touched[0][START])
-        end = max(end, *(s[END] for s in touched))
-        return [start, end, self._contents.add(contents, element), False]
+        return self._contents.add(contents, element)
 
     def _on_timer(self, now_ms: int, key: Any, results: Results) -> None:
         """Fires and drops the sessions that are due; the others get their timer."""

@@ -63,6 +63,10 @@ class WindowOperator(Operator):
         self._contents = contents
         self._lateness_ms = allowed_lateness_ms
         self._late_tag_id = late_tag_id
+        # Only then may a whole batch go the short way: one window each, and none fires twice.
+        self._is_tumbling = (
+            isinstance(assigner, TumblingEventTimeWindows) and not allowed_lateness_ms
+        )
         self._watermark_ms = MIN_TIMESTAMP
         self._firing: list[tuple[Any, Any]] | None = None
 
@@ -87,7 +91,7 @@ class WindowOperator(Operator):
     def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
         timestamps = stamped(batch, self._ctx)
         elements = self._contents.prepare(batch.values)
-        if min(timestamps) > self._watermark_ms and not self._lateness_ms:
+        if self._is_tumbling and min(timestamps) > self._watermark_ms:
             self._add_on_time(batch, timestamps, elements)
             return
         results, index = Results(), -1
@@ -105,24 +109,23 @@ class WindowOperator(Operator):
         results.emit(out)
 
     def _add_on_time(self, batch: RowBatch, timestamps: list[int], elements: Sequence[Any]) -> None:
-        """The usual case, with nothing to decide: every window of every record is still open."""
+        """The usual case, with nothing to decide: every record has one window, still open."""
         buckets: dict[int, dict[Any, Any]] = {}
-        starts_of, bucket_of = self._assigner.starts, buckets.get
-        first, add, load = self._contents.first, self._contents.add, self._load
+        bucket_of, load = buckets.get, self._load
+        first, add = self._contents.first, self._contents.add
         size_ms, index = self._assigner.size_ms, -1
+        offset_ms = self._assigner.offset_ms
+        starts = [timestamp - (timestamp - offset_ms) % size_ms for timestamp in timestamps]
         try:
-            for key, element, starts in zip(
-                batch.keys or [], elements, map(starts_of, timestamps), strict=True
-            ):
+            for key, element, start in zip(batch.keys or [], elements, starts, strict=True):
                 index += 1
-                for start in starts:
-                    bucket = bucket_of(start)
-                    if bucket is None:
-                        bucket = buckets[start] = self._bucket(start)
-                    kept = bucket.get(key, MISSING)
-                    if kept is MISSING:
-                        kept = load((start, start + size_ms), key)
-                    bucket[key] = first(element) if kept is MISSING else add(kept, element)
+                bucket = bucket_of(start)
+                if bucket is None:
+                    bucket = buckets[start] = self._bucket(start)
+                kept = bucket.get(key, MISSING)
+                if kept is MISSING:
+                    kept = load((start, start + size_ms), key)
+                bucket[key] = first(element) if kept is MISSING else add(kept, element)
         except Exception as error:
             note_record(error, self._ctx, batch, index)
             raise

@@ -30,9 +30,9 @@ from streamlet.checkpoint.pending import (
     PendingCheckpoint,
     TaskAck,
 )
-from streamlet.checkpoint.storage import CheckpointStorage, discard
+from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, discard
 from streamlet.clock import Clock
-from streamlet.errors import TransientError
+from streamlet.errors import RestoreError, TransientError
 from streamlet.plan import ExecutionPlan, PlannedVertex
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
@@ -95,6 +95,8 @@ class Checkpoints:
         self._post = post
         self.next_id = first_id
         self.latest: CompletedCheckpoint | None = None
+        self.stop_savepoint: FoundCheckpoint | None = None
+        """The savepoint of a stop; a restart goes on from it if the sinks could not commit it."""
         self.completed_count = 0
         self.failed_count = 0
         self._failures_in_row = 0
@@ -117,9 +119,9 @@ class Checkpoints:
     def end_attempt(self, reason: str) -> None:
         """The tasks are gone, and with them whatever was pending."""
         if self._pending is not None:
-            self._give_up(reason)
+            self._give_up(reason, logging.INFO)  # why the attempt ended is told elsewhere
         while self._requests:
-            _refuse(self._requests.popleft(), reason)
+            refuse(self._requests.popleft(), reason)
         self._due_ms = None
 
     def request(self, request: SavepointRequest) -> None:
@@ -166,6 +168,10 @@ class Checkpoints:
         except (TransientError, OSError) as error:
             self._fail(str(error))
             return None
+        # Sinks may have committed a part of it from now on: it must never be discarded.
+        pending.is_durable = True
+        if pending.kind is CheckpointKind.STOP_SAVEPOINT:
+            self.stop_savepoint = FoundCheckpoint(pending.checkpoint_id, pending.directory)
         if pending.kind.commits:
             await _in_thread(lambda: self._commit(pending))
             self._post(CheckpointComplete(pending.checkpoint_id))
@@ -189,7 +195,11 @@ class Checkpoints:
             try:
                 await _in_thread(lambda: self._disk.make_directory(target))
             except OSError as error:
-                self._fail(f"cannot make {target}: {error.strerror or error}")
+                reason = f"cannot make {target}: {error.strerror or error}"
+                if kind.is_savepoint:
+                    self._give_up(reason)  # SP-6: no source was told, so the job goes on
+                else:
+                    self._fail(reason)
                 return
         # One step, no await between: see runtime/splits.py.
         self._pending.enumerators = self._enumeration.snapshot()
@@ -252,7 +262,7 @@ class Checkpoints:
         """Drops what no retained checkpoint needs; what cannot be dropped now is next time."""
         try:
             self._storage.retain(self._settings.retained)
-        except OSError as error:
+        except (OSError, RestoreError) as error:
             _log.warning("old checkpoints could not be removed: %s", error)
 
     def _complete(
@@ -294,6 +304,9 @@ class Checkpoints:
             return
         self.failed_count += 1
         self._failures_in_row += 1
+        if pending.kind is CheckpointKind.STOP_SAVEPOINT:
+            # CP-42: the sources have stopped, and windows may have fired: there is no going on.
+            raise TransientError(f"the stop with savepoint failed: {reason}")
         if self._failures_in_row > self._settings.tolerable_failures:
             raise TransientError(
                 f"checkpoint {pending.checkpoint_id} failed: {reason} "
@@ -305,18 +318,26 @@ class Checkpoints:
                 SavepointRequest(None, asyncio.get_running_loop().create_future(), pending.kind)
             )
 
-    def _give_up(self, reason: str) -> PendingCheckpoint:
+    def _give_up(self, reason: str, level: int = logging.WARNING) -> PendingCheckpoint:
         pending, self._pending = self._pending, None
         assert pending is not None
-        _log.warning("%s %d aborted: %s", pending.kind.value, pending.checkpoint_id, reason)
+        _log.log(level, "%s %d aborted: %s", pending.kind.value, pending.checkpoint_id, reason)
         latest_id = 0 if self.latest is None else self.latest.checkpoint_id
         self._post(CheckpointAborted(pending.checkpoint_id, latest_id))
-        discard(self._disk, pending.directory)
         if self._request is not None:
             request, self._request = self._request, None
-            _refuse(request, f"the {pending.kind.value} failed: {reason}")
+            whole = f"; the savepoint is whole: {pending.directory}" if pending.is_durable else ""
+            refuse(request, f"the {pending.kind.value} failed: {reason}{whole}")
         self._schedule(self._settings.interval_ms)
+        if not pending.is_durable:
+            self._discard(pending.directory)
         return pending
+
+    def _discard(self, directory: Path) -> None:
+        try:
+            discard(self._disk, directory)
+        except OSError as error:
+            _log.warning("%s could not be removed: %s", directory, error)
 
     def _schedule(self, delay_ms: int | None) -> None:
         has_periodic = self._settings.interval_ms is not None and delay_ms is not None
@@ -351,9 +372,11 @@ def _operator_entry(
     )
 
 
-def _refuse(request: SavepointRequest, reason: str) -> None:
+def refuse(request: SavepointRequest, reason: str) -> None:
+    """Tells the client that there will be no savepoint."""
     if not request.reply.done():
         request.reply.set_exception(TransientError(reason))
+        request.reply.exception()  # a reply that nobody waits for is no surprise to report
 
 
 async def _in_thread(work: Callable[[], Any]) -> Any:

@@ -39,6 +39,7 @@ class ControlServer:
         self._secret = secret
         self._commands = commands
         self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> int:
         """Listens; gives the port."""
@@ -48,15 +49,19 @@ class ControlServer:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+            for writer in self._clients:
+                writer.close()  # one that says nothing must not keep the job from ending
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
         try:
             writer.write(msgpack.packb(await self._answer(await _request(reader))))
             await writer.drain()
         except ConnectionError:
             pass  # the client is gone: there is nobody to answer
         finally:
+            self._clients.discard(writer)
             writer.close()
 
     async def _answer(self, request: Any) -> dict[str, Any]:

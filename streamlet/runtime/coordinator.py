@@ -11,20 +11,17 @@ One coroutine handles all messages in order; what may block runs in threads whil
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
-from streamlet.checkpoint.storage import CheckpointStorage
+from streamlet.checkpoint.storage import CheckpointStorage, newest_snapshot
 from streamlet.clock import Clock
-from streamlet.errors import InternalError, TransientError
-from streamlet.plan import ExecutionPlan
-from streamlet.runtime.checkpoints import Checkpoints
+from streamlet.errors import InternalError
+from streamlet.runtime.checkpoints import Checkpoints, refuse
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
     AttemptEnded,
@@ -45,43 +42,13 @@ from streamlet.runtime.messages import (
 from streamlet.runtime.progress import Progress, checkpoint_status
 from streamlet.runtime.recovery import Recovery, recover
 from streamlet.runtime.restart import RestartStrategy
+from streamlet.runtime.setup import JobSetup, JobState
 from streamlet.sink import RestoreContext
 
 _log = logging.getLogger("streamlet.job")
 
 INTERRUPT_TIMEOUT_S = 10.0
 """How long a last checkpoint may take after Ctrl-C."""
-
-
-class JobState(enum.Enum):
-    """Where a job stands; SUSPENDED: it was interrupted and may be resumed."""
-
-    CREATED = "CREATED"
-    RUNNING = "RUNNING"
-    RESTARTING = "RESTARTING"
-    FINISHED = "FINISHED"
-    SUSPENDED = "SUSPENDED"
-    CANCELED = "CANCELED"
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True)
-class JobSetup:
-    """What a coordinator is given."""
-
-    name: str
-    run_id: str
-    plan: ExecutionPlan
-    restored: Path | None
-    """The checkpoint or savepoint to begin with."""
-    allow_non_restored_state: bool
-    later_output: str
-    earlier_run_ids: list[str]
-    work_directory: Path
-    has_checkpoints: bool
-    on_progress: Callable[[dict[str, Any]], None]
-    stop_when: Callable[[], bool]
-    on_checkpoint: Callable[[int], None]
 
 
 class JobCoordinator:
@@ -112,6 +79,7 @@ class JobCoordinator:
         self._reading: set[TaskId] = set()
         self._end_state: JobState | None = None
         self._is_cancelling = False
+        self._is_over = False
         self._interrupt_deadline_s: float | None = None
         self.progress = Progress(clock.now_ms())
         self._handlers: dict[type, Callable[[Any], Awaitable[None]]] = {
@@ -132,7 +100,10 @@ class JobCoordinator:
 
     def tell(self, message: ToCoordinator) -> None:
         """Puts a message into the inbox; from tasks, clients and signals."""
-        self._inbox.put_nowait(message)
+        if self._is_over and isinstance(message, SavepointRequest):
+            refuse(message, "the job has ended")
+        else:
+            self._inbox.put_nowait(message)
 
     def status(self) -> dict[str, Any]:
         """How the job stands, for people."""
@@ -149,28 +120,50 @@ class JobCoordinator:
 
     async def run(self) -> None:
         """Runs the job to its end; raises what made it fail."""
-        while True:
-            error = await self._run_attempt()
-            if self._end_state is not None:
-                self.state = self._end_state
-                if error is not None:
-                    _log.warning("an error while closing, after all was committed: %r", error)
+        try:
+            while self._end_state is None:
+                await self._after_attempt(await self._run_attempt())
+            self.state = self._end_state
+        finally:
+            self._is_over = True
+            while not self._inbox.empty():
+                self._handle_while_closing(self._inbox.get_nowait())
+
+    async def _after_attempt(self, error: BaseException | None) -> None:
+        """Decides what follows an attempt; raises its error if that is the end of the job."""
+        if self._end_state is not None:
+            if error is not None:
+                _log.warning("an error while closing, after all was committed: %r", error)
+            return
+        if self._interrupt_deadline_s is not None:
+            _log.warning("the last checkpoint failed: %s; stopping without it", error)
+            self._end_state = JobState.SUSPENDED
+            return
+        if error is None:
+            error = InternalError("the tasks ended before the job did")
+        delay_ms = self._strategy.next_delay_ms(error)
+        if delay_ms is None:
+            self.state = JobState.FAILED
+            raise error
+        self.state = JobState.RESTARTING
+        _log.warning(
+            "attempt %d failed: %s: %s; restarting in %d ms",
+            self._attempt,
+            type(error).__name__,
+            error,
+            delay_ms,
+        )
+        await self._wait_to_restart(delay_ms)
+
+    async def _wait_to_restart(self, delay_ms: int) -> None:
+        """Waits, unless somebody ends the job meanwhile."""
+        until_s = self._clock.monotonic_s() + delay_ms / 1_000
+        while self._end_state is None and (left_s := until_s - self._clock.monotonic_s()) > 0:
+            try:
+                message = await asyncio.wait_for(self._inbox.get(), left_s)
+            except TimeoutError:
                 return
-            if error is None:
-                error = InternalError("the tasks ended before the job did")
-            delay_ms = self._strategy.next_delay_ms(error)
-            if delay_ms is None:
-                self.state = JobState.FAILED
-                raise error
-            self.state = JobState.RESTARTING
-            _log.warning(
-                "attempt %d failed: %s: %s; restarting in %d ms",
-                self._attempt,
-                type(error).__name__,
-                error,
-                delay_ms,
-            )
-            await asyncio.sleep(delay_ms / 1_000)
+            self._handle_while_closing(message)
 
     async def _run_attempt(self) -> BaseException | None:
         """One attempt; what made it fail, or None if the job is at an end."""
@@ -182,6 +175,7 @@ class JobCoordinator:
             self._plan = recovery.plan
             self._enumeration = Enumeration(recovery.plan, recovery)
             await _in_thread(lambda: self._enumeration.discover(self._clock.now_ms()))
+            await _in_thread(lambda: self._disk.make_directory(self._state_directory()))
         except Exception as error:
             return error
         self._run_ids = recovery.run_ids
@@ -193,8 +187,7 @@ class JobCoordinator:
 
     def _recover(self) -> Recovery:
         """Reads the state to begin with, and brings sinks to just that point. Blocks."""
-        found = self._storage.latest_checkpoint() if self._setup.has_checkpoints else None
-        directory = self._setup.restored if found is None else found.directory
+        directory = self._snapshot_to_restore()
         if directory is None:
             recovery = Recovery(self._setup.plan)
         else:
@@ -217,12 +210,23 @@ class JobCoordinator:
                 op.sink.recover(context)
         return recovery
 
+    def _snapshot_to_restore(self) -> Path | None:
+        if not self._setup.has_checkpoints:
+            return self._setup.restored
+        found, latest = self._storage.latest_checkpoint(), self._checkpoints.latest
+        newest = newest_snapshot(
+            found, self._checkpoints.stop_savepoint, 0 if latest is None else latest.checkpoint_id
+        )
+        return self._setup.restored if newest is None else newest.directory
+
+    def _state_directory(self) -> Path:
+        if self._setup.has_checkpoints:
+            return self._storage.state
+        return self._setup.work_directory / str(self._attempt) / "state"
+
     def _deploy(self, recovery: Recovery) -> None:
         tasks = {(v.id, i) for v in recovery.plan.vertices for i in range(v.parallelism)}
         self._unopened, self._reading = set(tasks), set(tasks)
-        work_directory = self._setup.work_directory / str(self._attempt)
-        state = self._storage.state if self._setup.has_checkpoints else work_directory / "state"
-        self._disk.make_directory(state)
         self._post(
             Deploy(
                 plan=recovery.plan,
@@ -230,8 +234,8 @@ class JobCoordinator:
                 run_id=self._setup.run_id,
                 attempt=self._attempt,
                 next_checkpoint_id=self._checkpoints.next_id,
-                state_directory=state,
-                work_directory=work_directory,
+                state_directory=self._state_directory(),
+                work_directory=self._setup.work_directory / str(self._attempt),
                 keyed_state=recovery.keyed_state,
                 operator_state=recovery.operator_state,
             )
@@ -245,7 +249,7 @@ class JobCoordinator:
             if isinstance(message, AttemptEnded):
                 if message.attempt == self._attempt:
                     return failure or message.error
-            elif self._is_cancelling:
+            elif self._is_cancelling or self._end_state is not None:
                 self._handle_while_closing(message)
             else:
                 try:
@@ -260,11 +264,11 @@ class JobCoordinator:
         """The tasks are being closed: only figures and what clients want still count."""
         if isinstance(message, TaskReport):
             self.progress.take(message, self._clock.now_ms())
-        elif isinstance(message, InterruptRequest | CancelRequest):
+        elif isinstance(message, SavepointRequest):
+            refuse(message, "the job is ending or restarting")
+        elif isinstance(message, InterruptRequest | CancelRequest) and self._end_state is None:
             is_kept = isinstance(message, InterruptRequest) and self._setup.has_checkpoints
             self._end_state = JobState.SUSPENDED if is_kept else JobState.CANCELED
-        elif isinstance(message, SavepointRequest):
-            message.reply.set_exception(TransientError("the job is ending or restarting"))
 
     async def _do_due(self) -> None:
         """What follows from the new situation, or from the time."""

@@ -25,14 +25,15 @@ from streamlet.checkpoint.storage import (
     resume_point,
 )
 from streamlet.clock import SystemClock
-from streamlet.errors import ConfigError
+from streamlet.errors import ConfigError, RestoreError, TransientError
 from streamlet.runtime.checkpoints import Checkpoints, CheckpointSettings
 from streamlet.runtime.control import ControlServer, JobEntry, write_entry
-from streamlet.runtime.coordinator import JobCoordinator, JobSetup, JobState
+from streamlet.runtime.coordinator import JobCoordinator
 from streamlet.runtime.deployment import StateSettings
 from streamlet.runtime.lock import DirectoryLock
 from streamlet.runtime.messages import CancelRequest, InterruptRequest, SavepointRequest
 from streamlet.runtime.restart import make_restart_strategy
+from streamlet.runtime.setup import JobSetup, JobState
 from streamlet.runtime.task import TaskSettings
 from streamlet.runtime.worker import Worker
 
@@ -72,7 +73,11 @@ class Job:
         self._disk = RealDisk()
         self._has_checkpoints = self._config["execution.checkpointing.interval"] is not None
         self._storage = CheckpointStorage(
-            self._disk, self._config["execution.checkpointing.dir"], request.name, self.run_id
+            self._disk,
+            # User code may change the working directory.
+            self._config["execution.checkpointing.dir"].absolute(),
+            request.name,
+            self.run_id,
         )
         self._started_ms = self._clock.now_ms()
         self._closing: list[Callable[[], object]] = []
@@ -80,6 +85,7 @@ class Job:
         self._checkpoints: Checkpoints | None = None
         self._control: ControlServer | None = None
         self._record = RunRecord(self.run_id, request.name, self._started_ms)
+        self._is_refused = False
         self._said = ""
 
     async def prepare(self) -> None:
@@ -141,6 +147,7 @@ class Job:
             self._closing.append(lock.release)
             self._open_log()
         restored = self._find_restored()
+        first_id = self._first_checkpoint_id(restored)  # before there is a record of this run
         work = Path(tempfile.mkdtemp(prefix="streamlet-"))
         self._closing.append(lambda: shutil.rmtree(work, ignore_errors=True))
         if self._request.is_recorded and self._record.state == "RUNNING":
@@ -150,7 +157,7 @@ class Job:
             self._storage.write_run(self._record)
         else:
             earlier = []
-        self._connect(restored, work, [record.id for record in earlier])
+        self._connect(restored, first_id, work, [record.id for record in earlier])
         if self._request.is_recorded:
             await self._open_control()
 
@@ -166,7 +173,9 @@ class Job:
             self._record.state = JobState.FINISHED.value
         return point.directory
 
-    def _connect(self, restored: Path | None, work: Path, earlier: list[str]) -> None:
+    def _connect(
+        self, restored: Path | None, first_id: int, work: Path, earlier: list[str]
+    ) -> None:
         config, request = self._config, self._request
         self._checkpoints = Checkpoints(
             self._checkpoint_settings(),
@@ -174,7 +183,7 @@ class Job:
             self._disk,
             self._clock,
             lambda message: worker.post(message),
-            self._first_checkpoint_id(restored),
+            first_id,
         )
         setup = JobSetup(
             name=request.name,
@@ -238,17 +247,31 @@ class Job:
         if self._record.state == JobState.FINISHED.value:
             return Outcome(JobState.FINISHED.value, 0)
         assert self._coordinator is not None
-        serving = asyncio.get_running_loop().create_task(self._worker.run())
         try:
-            await self._coordinator.run()
+            await self._run_both(self._coordinator, self._worker)
+        except RestoreError:
+            # It never began, so it leaves no trace: --resume must find the run before it.
+            has_begun = self._record.last_checkpoint or self._storage.latest_checkpoint()
+            self._is_refused = not has_begun
+            raise
         finally:
-            serving.cancel()
-            await asyncio.wait([serving])
             self._end_record()
             for op in self._request.plan.operators():
                 if op.sink is not None:
                     op.sink.close()
         return self._outcome()
+
+    async def _run_both(self, coordinator: JobCoordinator, worker: Worker) -> None:
+        """Until the end of the job; a worker that dies of a bug must not leave it waiting."""
+        loop = asyncio.get_running_loop()
+        running, serving = loop.create_task(coordinator.run()), loop.create_task(worker.run())
+        try:
+            await asyncio.wait([running, serving], return_when=asyncio.FIRST_COMPLETED)
+            await (running if running.done() else serving)
+        finally:
+            running.cancel()
+            serving.cancel()
+            await asyncio.wait([running, serving])
 
     def _outcome(self) -> Outcome:
         assert self._coordinator is not None
@@ -274,10 +297,24 @@ class Job:
         assert self._coordinator is not None
         if not self._request.is_recorded:
             return
+        if self._is_refused:
+            self._disk.remove(self._storage.run)
+            return
         self._record.state = self._coordinator.state.value
         self._record.ended_ms = self._clock.now_ms()
-        self._record.savepoint = self._coordinator.savepoint
-        self._storage.write_run(self._record)
+        self._record.savepoint = self._stop_savepoint()
+        try:
+            self._storage.write_run(self._record)
+        except TransientError:
+            _log.exception("the end of run %s could not be recorded", self.run_id)
+
+    def _stop_savepoint(self) -> str | None:
+        """The savepoint of a stop, also of one that failed after sinks may have committed it."""
+        assert self._checkpoints is not None
+        stop, latest = self._checkpoints.stop_savepoint, self._checkpoints.latest
+        if stop is None or (latest is not None and latest.checkpoint_id > stop.checkpoint_id):
+            return None
+        return str(stop.directory)
 
     def _open_log(self) -> None:
         path = self._config.home / "logs" / self._request.name / f"{self.run_id}.log"

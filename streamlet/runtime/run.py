@@ -101,11 +101,17 @@ async def start_job(request: JobRequest) -> JobClient:
 
 def run_job(request: JobRequest) -> JobResult:
     """Runs the job to its end. Inside a running event loop it gets a thread and loop of its own."""
+    if _is_in_event_loop():
+        return _in_own_thread(lambda: _run_loop(_run(request)))
+    return _run_loop(_run(request))
+
+
+def _is_in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _run_loop(_run(request))
-    return _in_own_thread(lambda: _run_loop(_run(request)))
+        return False
+    return True
 
 
 async def _run(request: JobRequest) -> JobResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ from streamlet.runtime.messages import (
 from streamlet.runtime.split_reader import Polled, SplitReader, open_reader
 from streamlet.runtime.task import Stage, Task
 
+_log = logging.getLogger("streamlet.task")
+
 
 class SourceTask(Task):
     """Reads its splits in turn, one poll each."""
@@ -59,8 +62,16 @@ class SourceTask(Task):
 
     def close(self) -> None:
         for reader in self._readers.values():
-            reader.close()
+            try:
+                reader.close()
+            except Exception:
+                _log.exception("closing a reader of source %r failed", self._planned.name)
         super().close()
+
+    async def join_threads(self) -> None:
+        for reader in self._readers.values():
+            await reader.join()
+        await super().join_threads()
 
     async def _step(self) -> bool:
         if self._stage is not Stage.RUNNING or self._is_stopped:

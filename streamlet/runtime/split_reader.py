@@ -55,6 +55,9 @@ class SplitReader:
         """Says which split the error came from."""
         note_place(error, self._place)
 
+    async def join(self) -> None:
+        """Waits for a poll that is still under way."""
+
     def close(self) -> None:
         """Closes the reader. Called once."""
         self._reader.close()
@@ -104,6 +107,10 @@ class ThreadedSplitReader(SplitReader):
         else:
             self._running = None
         return polled
+
+    async def join(self) -> None:
+        if self._running is not None:
+            await asyncio.wait([self._running])
 
     def close(self) -> None:
         """Joins the thread first: the reader is called by one thread at a time."""

@@ -124,8 +124,8 @@ class Task(ABC):
             except Exception:
                 _log.exception("closing an operator of task %s failed", self.task)
 
-    async def finish_writing(self) -> None:
-        """Waits for the threads that still write this task's snapshots."""
+    async def join_threads(self) -> None:
+        """Waits for the threads that still work for this task."""
         await self._snapshots.finish()
 
     @property

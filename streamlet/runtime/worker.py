@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from contextlib import suppress
 from random import Random
 
 from streamlet.runtime.deployment import Deployed, Deployment, StateSettings
@@ -41,7 +42,7 @@ class Worker:
         self._random = random
         self._tell = settings.tell
         self._inbox: asyncio.Queue[ToWorker] = asyncio.Queue()
-        self._attempt: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._building: asyncio.Future[Deployed] | None = None
         self._deployed: Deployed | None = None
         self._early: list[ToTask] = []
@@ -61,10 +62,14 @@ class Worker:
             while True:
                 message = await self._inbox.get()
                 if isinstance(message, Deploy):
-                    self._attempt = group.create_task(self._run_attempt(message))
+                    # Messages for an attempt come after its Deploy. One kept until now was sent to
+                    # the attempt before; its trigger would stop the new sources for good.
+                    self._early.clear()
+                    self._running = asyncio.get_running_loop().create_task(self._run_tasks(message))
+                    group.create_task(self._run_attempt(message, self._running))
                 elif isinstance(message, CancelAttempt):
-                    if self._attempt is not None:
-                        self._attempt.cancel()
+                    if self._running is not None:
+                        self._running.cancel()
                 else:
                     self._dispatch(message)
 
@@ -79,21 +84,22 @@ class Worker:
             for task in self._deployed.tasks.values():
                 self._tell(task.report())
 
-    async def _run_attempt(self, deploy: Deploy) -> None:
-        """An attempt ends here whatever happened: only then may the next one begin."""
-        error: BaseException | None = None
+    async def _run_attempt(self, deploy: Deploy, running: asyncio.Task[None]) -> None:
+        """An attempt ends here whatever happened: only then may the next one begin.
+
+        A cancellation may come before the tasks have begun, and while they are being let go: it
+        goes to `running` alone, so it can never cut this off and leave the coordinator waiting.
+        """
         try:
-            await self._run_tasks(deploy)
-        except asyncio.CancelledError:
-            pass  # the coordinator asked for it
-        except BaseExceptionGroup as group:
-            error = _first_cause(group)
-        except Exception as raised:
-            error = raised
+            await asyncio.wait([running])
         finally:
-            self._report()
-            await self._let_go(deploy)
-        self._tell(AttemptEnded(deploy.attempt, error))
+            closing = asyncio.get_running_loop().create_task(self._close_attempt(deploy, running))
+            while not closing.done():
+                # A worker that is told to stop twice must still join its threads.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([closing])
+        error = closing.exception() if running.cancelled() else running.exception()
+        self._tell(AttemptEnded(deploy.attempt, None if error is None else _first_cause(error)))
 
     async def _run_tasks(self, deploy: Deploy) -> None:
         deployment = Deployment(deploy, self._settings, self._state, self._random)
@@ -107,6 +113,12 @@ class Worker:
             for task in deployed.tasks.values():
                 group.create_task(task.run())
 
+    async def _close_attempt(self, deploy: Deploy, running: asyncio.Task[None]) -> None:
+        running.cancel()  # it has ended, unless the worker itself was cancelled
+        await asyncio.wait([running])
+        self._report()
+        await self._let_go(deploy)
+
     async def _let_go(self, deploy: Deploy) -> None:
         """Threads are joined and functions closed before the databases under them are shut."""
         if self._building is not None and not self._building.done():
@@ -116,7 +128,7 @@ class Worker:
         self._deployed = self._building = None
         if deployed is not None:
             for task in deployed.tasks.values():
-                await task.finish_writing()
+                await task.join_threads()
                 task.close()
             deployed.executor.shutdown(wait=True)
             for log in deployed.logs:

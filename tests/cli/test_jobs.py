@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 
 from streamlet.cli.jobs import follow
@@ -117,7 +118,7 @@ def test_stop_prints_only_the_path(fake_job: FakeJob, capsys: Captured) -> None:
 
 
 def test_refused_savepoint_fails(fake_job: FakeJob, capsys: Captured) -> None:
-    fake_job.replies.append(b'{"ok": false, "error": "the disk is full"}\n')
+    fake_job.replies.append(msgpack.packb({"ok": False, "error": "the disk is full"}))
     assert main(["savepoint", "clicks"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any, TypeAlias
 
 from tests.e2e.golden import ROOT
 
 ENTRY = "import sys; from streamlet.cli.main import main; sys.exit(main())"
 TIMEOUT_S = 60
+
+Running: TypeAlias = "subprocess.Popen[str]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,38 @@ class CommandLine:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *words: str | Path, stderr: int | IO[str] = subprocess.PIPE) -> "Running":
+    def start(self, *words: str | Path) -> Running:
         """Starts the command and comes back at once."""
         return subprocess.Popen(
             self._words(words),
             cwd=self.directory,
             env=self._environment(),
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
             text=True,
         )
+
+    def status(self, job: str) -> dict[str, Any]:
+        """What a running job reports; nothing as long as it cannot be reached."""
+        done = self("status", job, "--format", "json")
+        answer: dict[str, Any] = json.loads(done.out) if done.code == 0 else {}
+        return answer
+
+    def wait_for(self, job: str, process: Running, read: int, written: int = 0) -> None:
+        """Comes back when sources have read, and the last sink has got, so many records."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if process.poll() is not None:
+                raise AssertionError(f"the job has ended: {process.communicate()}")
+            operators = self.status(job).get("operators")
+            if (
+                operators
+                and operators[0]["records_out"] >= read
+                and operators[-1]["records_in"] >= written
+            ):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"no {read} records read and {written} written in {TIMEOUT_S} s")
 
     def _words(self, words: tuple[str | Path, ...]) -> list[str]:
         return [sys.executable, "-c", ENTRY, *map(str, words)]
@@ -65,6 +91,3 @@ class CommandLine:
         kept = {name: v for name, v in os.environ.items() if not name.startswith("STREAMLET_")}
         path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
         return {**kept, "STREAMLET_HOME": str(self.home), "PYTHONPATH": path}
-
-
-Running = subprocess.Popen[str]

@@ -195,11 +195,16 @@ class FileSink(Sink[Any]):
     def _later_output(self, later: list[Path], checkpoint_id: int) -> RestoreError:
         shown = "\n".join(f"  {path.relative_to(self._directory)}" for path in later[:_SHOWN_FILES])
         more = f"\n  and {len(later) - _SHOWN_FILES} more" if len(later) > _SHOWN_FILES else ""
+        files = "1 file" if len(later) == 1 else f"{len(later)} files"
+        if checkpoint_id:
+            found = f"{files} newer than checkpoint {checkpoint_id}, from which it would go on"
+        else:
+            found = f"{files} of its earlier runs, and it would start from the beginning"
         return RestoreError(
-            f"{self._directory} has {len(later)} files newer than checkpoint {checkpoint_id}, "
-            f"from which this job would go on and write their records again:\n{shown}{more}\n"
-            "  --discard-later-output removes these files; --keep-later-output leaves them, and\n"
-            "  their records are there twice; or restore from a later checkpoint (--resume)"
+            f"{self._directory} already holds output of this job: {found}\n"
+            f"and write these records again:\n{shown}{more}\n"
+            "  --resume goes on from the latest checkpoint instead; --discard-later-output removes\n"
+            "  these files; --keep-later-output leaves them, and their records are there twice"
         )
 
     def close(self) -> None:

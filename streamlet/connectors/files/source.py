@@ -53,7 +53,9 @@ class FileSource(Source[T]):
     ([{'user': 'u1'}], None, 14, None)
     """
 
-    blocking = True
+    # A poll is one batch from a local file. A thread would parse it under the same GIL, and the
+    # switching between the two costs more than reading on the loop.
+    blocking = False
     name = "files"
 
     def __init__(

@@ -1,0 +1,72 @@
+"""How long each task took: from its START to its END, or that it had not ended after four hours.
+
+    streamlet run examples/start_end_duration.py
+    streamlet run examples/start_end_duration.py -- EVENTS.jsonl
+
+An event is {"task": ..., "kind": "START" or "END", "ts": epoch ms}; events may be a minute late.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from streamlet import (
+    KeyedProcessFunction,
+    OutputTag,
+    RuntimeContext,
+    StreamExecutionEnvironment,
+    ValueStateDescriptor,
+    WatermarkStrategy,
+    to_ms,
+)
+from streamlet.connectors.files import FileSource
+
+EVENTS = [
+    {"task": "backup", "kind": "START", "ts": 0},
+    {"task": "report", "kind": "START", "ts": to_ms("30m")},
+    {"task": "backup", "kind": "END", "ts": to_ms("2h")},
+    {"task": "report", "kind": "END", "ts": to_ms("5h")},
+]
+OVERDUE = OutputTag("overdue")
+
+
+class StartEndDuration(KeyedProcessFunction[str, dict[str, Any], dict[str, Any]]):
+    """Remembers the start of each task; a timer forgets it, so state does not grow for ever."""
+
+    def open(self, ctx: RuntimeContext, /) -> None:
+        self.start = ctx.get_state(ValueStateDescriptor("start", int))
+
+    def process_element(
+        self, event: dict[str, Any], ctx: KeyedProcessFunction.Context, /
+    ) -> Iterator[Any]:
+        timers, start = ctx.timer_service(), self.start.value()
+        if event["kind"] == "START":
+            self.start.update(event["ts"])
+            timers.register_event_time_timer(event["ts"] + to_ms("4h"))
+        elif start is not None:
+            timers.delete_event_time_timer(start + to_ms("4h"))
+            self.start.clear()
+            yield {"task": ctx.get_current_key(), "duration_ms": event["ts"] - start}
+
+    def on_timer(
+        self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext, /
+    ) -> Iterator[Any]:
+        yield OVERDUE, {"task": ctx.get_current_key(), "start": self.start.value()}
+        self.start.clear()
+
+
+def main(path: str | None = None) -> None:
+    env = StreamExecutionEnvironment.get_execution_environment()
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness("1m").with_timestamp_assigner("ts")
+    if path:
+        events = env.from_source(FileSource.json_lines(path), strategy, "events")
+    else:
+        events = env.from_collection(EVENTS, strategy, "events")
+    durations = events.uid("events").key_by("task").process(StartEndDuration()).uid("durations")
+    durations.print().uid("print")
+    durations.get_side_output(OVERDUE).print("overdue").uid("print-overdue")
+    env.execute("start-end-duration")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

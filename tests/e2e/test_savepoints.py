@@ -1,0 +1,161 @@
+"""Savepoints through the command line: other parallelism, other backend, the same sessions."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import CommandLine, Running
+from tests.e2e.golden import ROOT, Rows, written
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+JOB = ROOT / "tests" / "e2e" / "jobs" / "followed_sessions.py"
+NAME = "followed-sessions"
+
+
+class Logs:
+    """A directory with two logs, that grow by every second line each."""
+
+    def __init__(self, directory: Path, log: Path) -> None:
+        self.directory = directory
+        self._lines = log.read_text().splitlines(keepends=True)
+        directory.mkdir()
+
+    @property
+    def count(self) -> int:
+        return len(self._lines)
+
+    def grow(self, start: int, stop: int) -> None:
+        for number in range(2):
+            with (self.directory / f"{number}.log").open("a") as log:
+                log.writelines(self._lines[start + number : stop : 2])
+
+
+@pytest.fixture
+def logs(tmp_path: Path, log: Path) -> Logs:
+    return Logs(tmp_path / "logs", log)
+
+
+@contextmanager
+def running(streamlet: CommandLine, logs: Logs, *words: str | Path) -> Iterator[Running]:
+    """The job in the background; killed if the test fails before it has ended."""
+    process = streamlet.start("run", JOB, *words, "--", logs.directory, out_of(streamlet))
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def out_of(streamlet: CommandLine) -> Path:
+    return streamlet.directory / "out"
+
+
+def settings(backend: str, parallelism: int) -> list[str]:
+    return ["-p", str(parallelism), "-D", f"state.backend.type={backend}"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("heap", "rocksdb"), ("rocksdb", "heap")])
+def test_stopped_at_two_and_restored_at_three_on_the_other_backend(
+    streamlet: CommandLine, logs: Logs, golden: Rows, before: str, after: str
+) -> None:
+    logs.grow(0, 5_000)
+    with running(streamlet, logs, *settings(before, 2)) as job:
+        streamlet.wait_for(NAME, job, read=5_000, written=1)
+        stopped = streamlet("stop", NAME, "--savepoint-dir", "kept")
+        assert stopped.code == 0, stopped.err
+        assert job.wait(60) == 0
+    savepoint = Path(stopped.out.strip())
+    assert savepoint.parent == streamlet.directory / "kept"
+    assert Rows() < written(out_of(streamlet)) < golden
+    logs.grow(5_000, logs.count)
+    with running(streamlet, logs, "-s", savepoint, *settings(after, 3)) as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
+
+
+def test_going_back_to_a_savepoint_discards_the_output_written_since(
+    streamlet: CommandLine, logs: Logs, golden: Rows
+) -> None:
+    logs.grow(0, 5_000)
+    with running(streamlet, logs, *settings("heap", 2)) as job:
+        streamlet.wait_for(NAME, job, read=5_000, written=1)
+        savepoint = streamlet("savepoint", NAME).out.strip()
+        logs.grow(5_000, 6_000)
+        streamlet.wait_for(NAME, job, read=6_000)
+        assert streamlet("stop", NAME).code == 0
+        assert job.wait(60) == 0
+    logs.grow(6_000, logs.count)
+
+    refused = streamlet("run", JOB, "-s", savepoint, "--", logs.directory, out_of(streamlet))
+    assert refused.code == 3
+    assert "--discard-later-output" in refused.err
+    assert len(refused.err.splitlines()) <= 15
+
+    words = ["-s", savepoint, "--discard-later-output", *settings("rocksdb", 3)]
+    with running(streamlet, logs, *words) as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
+
+
+def test_resume_goes_on_from_the_savepoint_with_which_the_job_was_stopped(
+    streamlet: CommandLine, logs: Logs, golden: Rows
+) -> None:
+    logs.grow(0, 5_000)
+    with running(streamlet, logs, *settings("heap", 1)) as job:
+        streamlet.wait_for(NAME, job, read=5_000, written=1)
+        assert streamlet("stop", NAME).code == 0
+        assert job.wait(60) == 0
+    logs.grow(5_000, logs.count)
+    with running(streamlet, logs, "--resume", *settings("heap", 4)) as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_job_says_how_to_resume_and_does(
+    streamlet: CommandLine, logs: Logs, golden: Rows, number: signal.Signals
+) -> None:
+    logs.grow(0, 5_000)
+    with running(streamlet, logs, *settings("heap", 2)) as job:
+        streamlet.wait_for(NAME, job, read=5_000, written=1)
+        job.send_signal(number)
+        _, err = job.communicate(timeout=60)
+        assert job.returncode == 130, err
+    assert "go on with: streamlet run --resume" in err
+    assert 0 < len(written(out_of(streamlet))) < len(golden)
+    logs.grow(5_000, logs.count)
+    with running(streamlet, logs, "--resume", *settings("heap", 2)) as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
+
+
+def test_a_cancelled_job_keeps_its_checkpoints_and_resumes(
+    streamlet: CommandLine, logs: Logs, golden: Rows
+) -> None:
+    logs.grow(0, 5_000)
+    interval = ["-D", "execution.checkpointing.interval=50ms"]
+    with running(streamlet, logs, *settings("rocksdb", 2), *interval) as job:
+        streamlet.wait_for(NAME, job, read=5_000, written=1)
+        assert streamlet("cancel", NAME).code == 0
+        _, err = job.communicate(timeout=60)
+    assert "canceled" in err
+    logs.grow(5_000, logs.count)
+    with running(streamlet, logs, "--resume", *settings("heap", 2), *interval) as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
