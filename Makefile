@@ -6,10 +6,10 @@ SHELL := /bin/sh
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test clean
+.PHONY: help setup demo check test bench-quick clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/dev.stamp ## create .venv with streamlet, the linters and the tests' needs
 
@@ -29,6 +29,9 @@ check: .venv/dev.stamp ## ruff, mypy, import contracts
 
 test: .venv/dev.stamp ## the whole test suite
 	$(BIN)/pytest -n 2 -q
+
+bench-quick: .venv/dev.stamp ## pipelines against plain dict loops: ratios of CPU time
+	$(BIN)/python -m benchmarks.quick
 
 clean: ## remove .venv, caches and what demo wrote
 	rm -rf .venv $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

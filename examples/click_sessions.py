@@ -10,6 +10,7 @@ after the last request: a session is over when so long nothing came.
 import re
 import sys
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from streamlet import (
@@ -31,6 +32,7 @@ def event_time(line: str) -> int:
     return to_epoch_ms(match[2]) if match else 0
 
 
+@lru_cache(1_000)  # a busy server writes the same second again and again
 def to_epoch_ms(written: str) -> int:
     return int(datetime.strptime(written, "%d/%b/%Y:%H:%M:%S %z").timestamp()) * 1000
 

@@ -108,6 +108,8 @@ class Barrier:
     """Where a savepoint's files go; None: it is a checkpoint."""
     keeps_state: bool = True
     """False: it only marks the end of input for sinks, in a job without checkpoints."""
+    is_last: bool = False
+    """True: the job stops at it, and no record follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 All sessions of a key are one entry of state, sorted by start; nearly always there is one. Timers
 are lazy: a session gets one when it begins, none when it grows. A timer that comes too early finds
-the session's real end and moves there, so the hot path touches no timer. At all times each session
-has a timer at or before its next due time; that is the whole invariant.
+the session's real end and moves there, so the hot path touches no timer. At all times each key has
+a timer at or before the next due time of its sessions; that is the whole invariant.
 """
 
 from __future__ import annotations
@@ -114,17 +114,18 @@ class SessionWindowOperator(Operator):
         if sessions is MISSING:
             sessions = []
         first, stop, start, end = merge_session(sessions, timestamp, end)
-        if first == stop and self._expiry_ms(end) <= self._watermark_ms:
+        touched = sessions[first:stop]
+        if not touched and self._expiry_ms(end) <= self._watermark_ms:
             return False
-        session = [start, end, self._contents_with(sessions[first:stop], element), False]
+        session = [start, end, self._contents_with(touched, element), False]
         sessions[first:stop] = [session]
         self._sessions.put(key, sessions)
         if end - 1 <= self._watermark_ms:
             session[HAS_FIRED] = True  # WN-26: within the allowed lateness each element fires
             self._fire(key, session, results)
             self._timers.register(self._expiry_ms(end), key)
-        else:
-            self._timers.register(end - 1, key)
+        elif all(taken[HAS_FIRED] for taken in touched):
+            self._timers.register(end - 1, key)  # else a session it took has a timer before that
         return True
 
     def _contents_with(self, touched: list[Any], element: Any) -> Any:
@@ -141,20 +142,24 @@ class SessionWindowOperator(Operator):
         sessions = self._sessions.for_update(key)
         if sessions is MISSING:
             return
-        kept = []
-        for session in sessions:
-            if session[END] - 1 <= now_ms and not session[HAS_FIRED]:
+        dropped = 0
+        for session in sessions:  # in the order of their ends, too
+            if session[END] - 1 > now_ms:
+                break
+            if not session[HAS_FIRED]:
                 session[HAS_FIRED] = True
                 self._fire(key, session, results)
-            if session[HAS_FIRED] and self._expiry_ms(session[END]) <= now_ms:
+            if self._expiry_ms(session[END]) <= now_ms:
                 self._contents.clear(key, Window(session[START], session[END]))
-            else:
-                kept.append(session)
-        if not kept:
+                dropped += 1
+        del sessions[:dropped]
+        if not sessions:
             self._sessions.remove(key)
             return
-        self._sessions.put(key, kept)
-        self._timers.register(min(map(self._due_ms, kept)), key)
+        self._sessions.put(key, sessions)
+        # Without lateness none has fired, and the first is the next.
+        candidates = sessions if self._lateness_ms else sessions[:1]
+        self._timers.register(min(map(self._due_ms, candidates)), key)
 
     def _due_ms(self, session: list[Any]) -> int:
         """When the session next needs a timer: to fire, or to go."""

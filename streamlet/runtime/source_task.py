@@ -50,7 +50,6 @@ class SourceTask(Task):
         self._readers: dict[str, SplitReader] = {}
         self._turn: list[SplitReader] = []
         self._has_all_splits = False
-        self._is_stopped = False
         self._next_watermark_ms: int | None = None
         self._next_poll_ms: int | None = None
 
@@ -74,7 +73,7 @@ class SourceTask(Task):
         await super().join_threads()
 
     async def _step(self) -> bool:
-        if self._stage is not Stage.RUNNING or self._is_stopped:
+        if self._stage is not Stage.RUNNING:
             return False
         if (
             self._next_watermark_ms is not None
@@ -88,7 +87,7 @@ class SourceTask(Task):
         return await self._poll_next()
 
     def _next_step_ms(self) -> int | None:
-        if self._stage is not Stage.RUNNING or self._is_stopped:
+        if self._stage is not Stage.RUNNING:
             return None
         times = [self._next_watermark_ms, self._next_poll_ms]
         return min((time for time in times if time is not None), default=None)
@@ -189,9 +188,10 @@ class SourceTask(Task):
         if trigger.is_drain and self._stage is Stage.RUNNING:
             await self._end_input()
         directory = str(trigger.directory) if trigger.kind.is_savepoint else None
-        await self._checkpoint(Barrier(trigger.checkpoint_id, directory, trigger.keeps_state))
-        if trigger.kind.ends_job:
-            self._is_stopped = True  # whatever came now would be behind the last checkpoint
+        is_last = trigger.kind.ends_job
+        await self._checkpoint(
+            Barrier(trigger.checkpoint_id, directory, trigger.keeps_state, is_last)
+        )
 
     def _snapshot_operators(self, checkpoint_id: int) -> dict[str, OperatorSnapshot]:
         positions = [(reader.split, reader.position) for reader in self._readers.values()]

@@ -3,7 +3,12 @@
 A task is one coroutine. Records, timers, barriers and messages go through it one at a time, so user
 code never needs a lock (CP-20). It awaits only while it sends, and between two slices of work.
 
-    OPENING --> RUNNING --(input ended)--> ENDED --(job's last checkpoint complete)--> closed
+    OPENING --> RUNNING --(input ended)--> ENDED --(last barrier)--> STOPPED --> CLOSED
+                   |                                                    ^
+                   +------------------(last barrier of a stop)----------+
+
+A stopped task emits nothing: what came behind the last barrier would be in no checkpoint, and could
+wait for ever at the channel of a task that is closed already.
 """
 
 from __future__ import annotations
@@ -51,6 +56,7 @@ class Stage(enum.Enum):
     OPENING = "opening"
     RUNNING = "running"
     ENDED = "ended"
+    STOPPED = "stopped"
     CLOSED = "closed"
 
 
@@ -111,8 +117,11 @@ class Task(ABC):
             self._wake.clear()
             if self._mailbox:
                 await self._on_message(self._mailbox.popleft())
-            elif not await self._fire_processing_time() and not await self._step():
-                await self._sleep()
+            else:
+                # Both in turn: timers that are always due must not keep barriers from being read.
+                has_fired = await self._fire_processing_time()
+                if not await self._step() and not has_fired:
+                    await self._sleep()
             # Others must run even when no channel was full: cancellation, signals, barriers.
             await asyncio.sleep(0)
 
@@ -210,7 +219,7 @@ class Task(ABC):
         return busy_s
 
     async def _fire_processing_time(self) -> bool:
-        """Fires timers that are due by the clock; none fire once the input has ended (TM-13)."""
+        """Fires timers that are due by the clock; none fire after the end or the stop (TM-13)."""
         if self._stage is not Stage.RUNNING:
             return False
         due_ms = self.chain.next_processing_time()
@@ -253,6 +262,8 @@ class Task(ABC):
         await self._run_chain(self.chain.prepare_barrier(barrier.checkpoint_id))
         await self._outputs.send_to_all(barrier)
         self._snapshots.start(barrier, self._snapshot_operators(barrier.checkpoint_id))
+        if barrier.is_last:
+            self._stage = Stage.STOPPED
 
     def _snapshot_operators(self, checkpoint_id: int) -> dict[str, OperatorSnapshot]:
         return self.chain.snapshot(checkpoint_id)

@@ -23,10 +23,10 @@ class At:
 
 
 Step: TypeAlias = At | Watermark | StreamStatus
-"""What a script consists of."""
+"""What a script consists of; the functions below give it, so that lists of them are typed."""
 
 
-def at(timestamp: int | None, value: Any) -> At:
+def at(timestamp: int | None, value: Any) -> Step:
     """The record `value` with that timestamp, epoch ms; None: without a timestamp."""
     if timestamp is not None and type(timestamp) is not int:
         raise ConfigError(
@@ -35,17 +35,17 @@ def at(timestamp: int | None, value: Any) -> At:
     return At(timestamp, value)
 
 
-def watermark(timestamp_ms: int) -> Watermark:
+def watermark(timestamp_ms: int) -> Step:
     """Says: no further record with a timestamp <= `timestamp_ms`."""
     return Watermark(timestamp_ms)
 
 
-def idle() -> StreamStatus:
+def idle() -> Step:
     """Says: nothing will come for a while; others need not wait for it."""
     return StreamStatus(is_idle=True)
 
 
-def active() -> StreamStatus:
+def active() -> Step:
     """Ends `idle()`."""
     return StreamStatus(is_idle=False)
 

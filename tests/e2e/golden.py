@@ -71,7 +71,7 @@ def rows(records: Iterable[object]) -> Rows:
 def written(out: Path) -> Rows:
     """What readers of an output directory see; a half line or a half file fails here."""
     found: list[object] = []
-    for part in sorted(out.glob("part-*.jsonl")):
+    for part in sorted(out.rglob("part-*.jsonl")):
         content = part.read_text()
         assert content.endswith("\n"), f"{part} is cut off"
         found += [json.loads(line) for line in content.splitlines()]

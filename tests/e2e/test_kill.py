@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.e2e.command import CommandLine
+from tests.e2e.command import TIMEOUT_S, CommandLine, Running
 from tests.e2e.golden import ROOT, Rows, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
-JOB = ROOT / "examples" / "click_sessions.py"
-KILLS = 20
-# One record at a time and checkpoints without a pause: a run lasts seconds, and most kills come
-# while a checkpoint is being written or committed.
+SESSIONS = ROOT / "examples" / "click_sessions.py"
+PARTITIONED = ROOT / "tests" / "e2e" / "jobs" / "partitioned_sessions.py"
+# One record at a time and checkpoints almost without a pause: a run lasts seconds.
 SLOW = {
     "execution.batch-size": "1",
     "execution.checkpointing.interval": "10ms",
@@ -25,65 +26,117 @@ SLOW = {
 }
 
 
+@dataclass
+class Killed:
+    """One job that is killed and resumed, each time at another parallelism, until it finishes."""
+
+    streamlet: CommandLine
+    words: list[str | Path]
+    golden: Rows
+    rng: Random
+    story: list[str]
+    """What was done so far, told when something is wrong."""
+    kills: int = 0
+    out: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.out = self.streamlet.directory / "out"
+
+    def until_finished(self, wait: Callable[[Killed, Running], str], most: int) -> int:
+        """Kills when `wait` comes back, `most` times at most; gives how often it did."""
+        while not self._is_finished(wait if self.kills < most else at_its_end):
+            self.kills += 1
+        return self.kills
+
+    def _is_finished(self, wait: Callable[[Killed, Running], str]) -> bool:
+        has_run = any(self.streamlet.home.glob("checkpoints/*/*/run.json"))
+        words = ["--resume"] if has_run else []
+        words += ["-p", str(self.rng.randint(1, 4))]
+        running = self.streamlet.start("run", *words, *self.words, self.out)
+        moment = wait(self, running)
+        running.kill()  # does nothing to one that has ended
+        _, err = running.communicate()
+        visible = written(self.out)  # whole files
+        self.story.append(
+            f"{' '.join(words)}, killed {moment}: exit {running.returncode}, "
+            f"{visible.total()} sessions visible"
+        )
+        told = "\n".join([*self.story, err])
+        assert visible <= self.golden, told
+        assert running.returncode in (0, -9), told
+        assert running.returncode or visible == self.golden, told
+        return running.returncode == 0
+
+
+def at_any_moment(job: Killed, running: Running) -> str:
+    """One in five while python starts, the others while the job runs."""
+    delay_s, since = job.rng.uniform(0, 0.6), "its start"
+    if job.rng.random() >= 0.2:
+        since = "its registration"
+        wait_for_new(job.streamlet.home, "jobs/*.json", running)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.wait(delay_s)
+    return f"{delay_s:.3f} s after {since}"
+
+
+def while_it_commits(job: Killed, running: Running) -> str:
+    """A checkpoint is complete with its manifest; after that files become visible one by one."""
+    wait_for_new(job.streamlet.home, "checkpoints/*/*/chk-*/manifest.json", running)
+    delay_s = job.rng.uniform(0, 0.02)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.wait(delay_s)
+    return f"{delay_s:.3f} s after a manifest was written"
+
+
+def at_its_end(job: Killed, running: Running) -> str:
+    running.wait(TIMEOUT_S)
+    return "at its end"
+
+
+def wait_for_new(directory: Path, pattern: str, running: Running) -> None:
+    known = set(directory.glob(pattern))
+    while running.poll() is None and set(directory.glob(pattern)) <= known:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(0.001)
+
+
+def kill_often(
+    tmp_path: Path,
+    words: list[str | Path],
+    golden: Rows,
+    seed: int,
+    wait: Callable[[Killed, Running], str],
+    times: int,
+) -> None:
+    """Job after job, until so many kills have come to pass."""
+    rng, story, kills = Random(seed), [f"seed {seed}"], 0
+    while kills < times:
+        directory = tmp_path / f"after-{kills}-kills"
+        directory.mkdir()
+        job = Killed(CommandLine(directory), words, golden, rng, story)
+        kills += job.until_finished(wait, times - kills)
+
+
+def set_to(settings: dict[str, str]) -> list[str]:
+    return [word for name, value in settings.items() for word in ("-D", f"{name}={value}")]
+
+
 @pytest.mark.parametrize(("backend", "seed"), [("heap", 1), ("rocksdb", 2)])
 def test_output_is_golden_whenever_the_job_is_killed(
     tmp_path: Path, log: Path, golden: Rows, backend: str, seed: int
 ) -> None:
-    rng, kills, story = Random(seed), 0, [f"seed {seed}"]
-    while kills < KILLS:
-        directory = tmp_path / f"after-{kills}-kills"
-        directory.mkdir()
-        kills += _kill_until_it_finishes(
-            CommandLine(directory), log, golden, rng, {**SLOW, "state.backend.type": backend}, story
-        )
-    print("\n".join(story))
+    words: list[str | Path] = [
+        *set_to({**SLOW, "state.backend.type": backend}),
+        SESSIONS,
+        "--",
+        log,
+    ]
+    kill_often(tmp_path, words, golden, seed, at_any_moment, times=20)
 
 
-def _kill_until_it_finishes(  # noqa: PLR0913
-    streamlet: CommandLine,
-    log: Path,
-    golden: Rows,
-    rng: Random,
-    settings: dict[str, str],
-    story: list[str],
-) -> int:
-    """Kills and resumes one job, each time at another parallelism; gives how often it was killed.
-
-    After each kill the visible files must be whole, and none of their sessions a wrong one.
-    """
-    out, kills = streamlet.directory / "out", 0
-    words = [word for name, value in settings.items() for word in ("-D", f"{name}={value}")]
-    while True:
-        parallelism = rng.randint(1, 4)
-        has_run = any(streamlet.home.glob("checkpoints/*/*/run.json"))
-        running = streamlet.start(
-            *("run", JOB, *(["--resume"] if has_run else []), "-p", str(parallelism)),
-            *(*words, "--", log, out),
-        )
-        is_early, delay_s = rng.random() < 0.2, rng.uniform(0, 0.6)
-        if not is_early:
-            _wait_until_registered(streamlet, running)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(delay_s)
-        running.kill()  # does nothing to one that has ended
-        _, err = running.communicate()
-        visible = written(out)
-        story.append(
-            f"kill {kills}: -p {parallelism}, {delay_s:.3f} s after "
-            f"{'the start' if is_early else 'it was registered'}: exit {running.returncode}, "
-            f"{visible.total()} sessions visible"
-        )
-        told = "\n".join([*story, err])
-        assert visible <= golden, told
-        if running.returncode == 0:
-            assert visible == golden, told
-            return kills
-        assert running.returncode == -9, told
-        kills += 1
-
-
-def _wait_until_registered(streamlet: CommandLine, running: subprocess.Popen[str]) -> None:
-    entries = set(streamlet.home.glob("jobs/*.json"))
-    while running.poll() is None and set(streamlet.home.glob("jobs/*.json")) <= entries:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(0.005)
+def test_output_is_golden_when_the_job_is_killed_in_the_middle_of_commits(
+    tmp_path: Path, log: Path, golden: Rows
+) -> None:
+    """The restored checkpoint's files are made visible before anything is written anew."""
+    words: list[str | Path] = [*set_to(SLOW), PARTITIONED, "--", log]
+    kill_often(tmp_path, words, golden, 3, while_it_commits, times=10)

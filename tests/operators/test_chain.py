@@ -103,9 +103,7 @@ def test_main_output_and_side_outputs_take_their_own_links() -> None:
 
 def test_a_side_output_without_a_link_goes_nowhere() -> None:
     chain = tree()
-    assert sent(chain, chain.feed(1, RowBatch([3]))) == [
-        ("left", SideBatch("odd", RowBatch([3])))
-    ]
+    assert sent(chain, chain.feed(1, RowBatch([3]))) == [("left", SideBatch("odd", RowBatch([3])))]
     alone = OperatorChain([ChainedOperator("alone", Tagging("alone", []), [(None, 0)])])
     assert sent(alone, alone.feed(0, RowBatch([3]))) == []
 

@@ -13,7 +13,7 @@ from streamlet.operators.keyed import AggOperator, ReduceOperator
 from streamlet.testing import OperatorHarness, at, run_in_five_modes
 
 
-@pytest.fixture(params=["heap", "rocksdb"])
+@pytest.fixture(params=["heap", pytest.param("rocksdb", marks=pytest.mark.slow)])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

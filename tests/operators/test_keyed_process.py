@@ -38,7 +38,7 @@ class Timers(KeyedProcessFunction):
         yield SIDE, fired
 
 
-@pytest.fixture(params=["heap", "rocksdb"])
+@pytest.fixture(params=["heap", pytest.param("rocksdb", marks=pytest.mark.slow)])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -207,6 +207,7 @@ class Counts(KeyedProcessFunction):
         self.count.clear()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.booleans()), max_size=16))
 def test_state_and_timers_follow_the_key_in_every_mode(
     events: list[tuple[str, int, bool]],

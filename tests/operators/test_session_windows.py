@@ -24,6 +24,8 @@ from streamlet.operators.window_contents import (
 from streamlet.testing import OperatorHarness, at, run_in_five_modes, watermark
 
 LATE: OutputTag[Any] = OutputTag("late")
+# Each restore opens a database anew.
+BACKENDS = ["heap", pytest.param("rocksdb", marks=pytest.mark.slow)]
 
 
 def total(a: tuple[str, int], b: tuple[str, int]) -> tuple[str, int]:
@@ -73,7 +75,7 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_golden_trace_without_lateness(backend: str) -> None:
     """WN-10, WN-20, WN-21; semantics 3.4."""
     outcome = run_in_five_modes(sessions(), GOLDEN, key_by=0, backend=backend)
@@ -85,7 +87,7 @@ def test_golden_trace_without_lateness(backend: str) -> None:
     assert outcome.side == {LATE.id: [at(10_000, ("k", 1))]}
 
 
-@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_golden_trace_with_lateness(backend: str) -> None:
     """WN-26: the late element merges into a session that has fired, which fires at once."""
     outcome = run_in_five_modes(sessions(lateness_ms=10), GOLDEN, key_by=0, backend=backend)
@@ -251,6 +253,7 @@ def brute_force(events: list[tuple[str, int]], gap_ms: int) -> list[tuple[str, i
 EVENTS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 120)), min_size=1, max_size=14)
 
 
+@pytest.mark.slow
 @given(EVENTS, st.integers(1, 30))
 def test_sessions_are_the_same_in_whatever_order_elements_come(
     events: list[tuple[str, int]], gap_ms: int
@@ -262,6 +265,7 @@ def test_sessions_are_the_same_in_whatever_order_elements_come(
     assert sorted(outcome.values()) == brute_force(events, gap_ms)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 100), st.booleans()), min_size=1, max_size=14),
     st.sampled_from([0, 1, 7, 40]),
@@ -282,7 +286,9 @@ def test_each_element_is_late_or_in_a_final_session_and_nothing_is_left(
         for _, index in elements:
             final[index] = (start, end)
     assert late.isdisjoint(final)
-    assert late | set(final) == {i for i, (_, is_watermark) in enumerate(events) if not is_watermark}
+    assert late | set(final) == {
+        i for i, (_, is_watermark) in enumerate(events) if not is_watermark
+    }
 
 
 def test_a_key_may_begin_anew_after_its_stored_session_is_gone() -> None:

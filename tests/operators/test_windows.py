@@ -32,6 +32,8 @@ from streamlet.operators.window_contents import (
 from streamlet.testing import OperatorHarness, at, run_in_five_modes, watermark
 
 LATE: OutputTag[Any] = OutputTag("late")
+# Each restore opens a database anew.
+BACKENDS = ["heap", pytest.param("rocksdb", marks=pytest.mark.slow)]
 TEN = TumblingEventTimeWindows.of(10)
 
 
@@ -54,7 +56,7 @@ def k(timestamp: int, value: Any = 1) -> Any:
     return at(timestamp, ("k", value))
 
 
-@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_window_fires_once_at_its_last_millisecond(backend: str) -> None:
     """WN-21: the result carries the window's max timestamp."""
     script = [k(0, "a"), k(9, "b"), k(10, "c"), watermark(8), watermark(9), watermark(12)]
@@ -109,9 +111,7 @@ def test_an_element_is_in_every_window_that_covers_it() -> None:
 def test_an_element_between_windows_is_neither_kept_nor_late(lateness_ms: int) -> None:
     """WN-3, semantics 3.2: size < slide leaves gaps."""
     assigner = SlidingEventTimeWindows.of(2, 10)
-    outcome = run_in_five_modes(
-        windows(assigner, lateness_ms=lateness_ms), [k(5), k(11)], key_by=0
-    )
+    outcome = run_in_five_modes(windows(assigner, lateness_ms=lateness_ms), [k(5), k(11)], key_by=0)
     assert outcome.values() == [("k", 10, 12, [1])]
     assert outcome.side == {}
 
@@ -139,7 +139,7 @@ def test_without_a_tag_late_elements_are_counted() -> None:
     assert outcome.metrics == {"numLateRecordsDropped": 2}
 
 
-@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_within_the_allowed_lateness_each_element_fires_the_whole_window(backend: str) -> None:
     """WN-26, WN-22."""
     script = [k(1, "a"), watermark(12), k(2, "b"), k(3, "c"), watermark(14), k(4, "too late")]
@@ -256,7 +256,7 @@ class PerWindow(ProcessWindowFunction):
         ctx.global_state().get_state(ValueStateDescriptor("fired", int)).clear()
 
 
-@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_window_state_belongs_to_key_and_window(backend: str) -> None:
     """WN-27, WN-23: `clear` is called for each window, and nothing is left."""
     assigner = SlidingEventTimeWindows.of(10, 5)
@@ -324,7 +324,7 @@ AGGREGATES = {
 }
 
 
-@pytest.mark.parametrize("backend", ["heap", "rocksdb"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_agg_gives_key_bounds_and_aggregates_of_whole_records(backend: str) -> None:
     """Records kept by an accumulator come back as they were, across a restore and a refire."""
     named = NamedAggregates(AGGREGATES)
@@ -360,6 +360,7 @@ def expected_windows(
 EVENTS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(-20, 60)), max_size=12)
 
 
+@pytest.mark.slow
 @given(EVENTS, st.integers(1, 12), st.integers(1, 12))
 def test_every_window_holds_what_a_batch_computation_puts_there(
     events: list[tuple[str, int]], size: int, slide: int
@@ -372,6 +373,7 @@ def test_every_window_holds_what_a_batch_computation_puts_there(
     assert len(outcome.values()) == len(found)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=14),
     st.sampled_from([(10, 10), (10, 5), (4, 10)]),

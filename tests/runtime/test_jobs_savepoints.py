@@ -35,7 +35,6 @@ async def running(client: JobClient) -> None:
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backends", "parallelisms"),
     [
@@ -219,14 +218,6 @@ def test_operator_that_is_gone_is_named_before_anything_starts() -> None:
     assert "'totals'" in str(caught.value)
     assert "so far" in str(caught.value)
     assert after.values == []
-
-
-def resumed(name: str, sink: GatedListSink, partitions: dict[str, Any], **settings: Any) -> Any:
-    env_settings = environment(**settings)
-    with prepared_run(PreparedRun(env_settings.config, resume=True)):
-        env = environment(**settings)
-        totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
-        return env.execute(name)
 
 
 async def cut_off(

@@ -10,7 +10,7 @@ import pytest
 from streamlet import KeyedProcessFunction, ListStateDescriptor, ProcessFunction
 from streamlet.errors import ConfigError, GraphError, RecordError, StateTypeError
 from streamlet.operators.stateless import MapOperator
-from streamlet.testing import ManualClock, OperatorHarness, at
+from streamlet.testing import ManualClock, OperatorHarness, at, watermark
 
 
 class Remember(KeyedProcessFunction):
@@ -68,7 +68,7 @@ def test_a_watermark_that_does_not_grow_is_ignored() -> None:
     with OperatorHarness(Remember(), key_by="user") as harness:
         for time in (5, 5, 4, 6):
             harness.watermark(time)
-        assert [step.timestamp_ms for step in harness.output_with_watermarks()] == [5, 6]  # type: ignore[union-attr]
+        assert harness.output_with_watermarks() == [watermark(5), watermark(6)]
 
 
 def test_a_function_that_changes_a_record_it_was_given_is_caught() -> None:
@@ -76,9 +76,10 @@ def test_a_function_that_changes_a_record_it_was_given_is_caught() -> None:
         value["name"] = value["name"].strip()
         yield value["name"]
 
-    with OperatorHarness(strip) as harness, pytest.raises(AssertionError, match="' a ', it is|was given") as caught:
+    with OperatorHarness(strip) as harness, pytest.raises(AssertionError) as caught:
         harness.send({"name": " a "})
-    assert "{'name': ' a '}" in str(caught.value)
+    assert "was given" in str(caught.value)
+    assert "it was {'name': ' a '}, it is {'name': 'a'}" in str(caught.value)
 
 
 def test_a_function_that_changes_a_record_it_has_yielded_is_caught() -> None:

@@ -1,0 +1,42 @@
+"""The pipeline of click_sessions.py into fifty files per checkpoint: commits that take a while.
+
+streamlet run partitioned_sessions.py -- ACCESS_LOG OUT_DIR
+"""
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from streamlet import EventTimeSessionWindows, StreamExecutionEnvironment, WatermarkStrategy
+from streamlet.connectors.files import FileSink, FileSource
+
+EXAMPLE = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "click_sessions.py"))
+
+
+def partition(session: dict[str, Any]) -> int:
+    return crc32(session["client"].encode()) % 50
+
+
+def main(access_log: str, out_dir: str) -> None:
+    env = StreamExecutionEnvironment.get_execution_environment()
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness("60s").with_timestamp_assigner(
+        EXAMPLE["event_time"]
+    )
+    (
+        env.from_source(FileSource.text(access_log), strategy, "access log")
+        .uid("access-log")
+        .process(EXAMPLE["parse"])
+        .uid("parse")
+        .key_by("client")
+        .window(EventTimeSessionWindows.with_gap("30m"))
+        .reduce(EXAMPLE["add"], EXAMPLE["with_bounds"])
+        .uid("sessionize")
+        .sink_to(FileSink.json_lines(out_dir, partition_by=partition))
+        .uid("sessions")
+    )
+    env.execute("partitioned-sessions")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,54 @@
+"""word_count.py against a Counter."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.e2e.command import Result
+from tests.e2e.golden import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+RunExample = Callable[..., Result]
+
+
+def counts_of(out: str) -> Counter[tuple[str, int]]:
+    """How often each `(word, count)` was printed; behind `1> ` where there are subtasks."""
+    return Counter(ast.literal_eval(line[line.index("(") :]) for line in out.splitlines())
+
+
+def running_counts(text: str) -> Counter[tuple[str, int]]:
+    words = Counter(re.findall(r"\w+", text.lower()))
+    return Counter((word, n) for word, count in words.items() for n in range(1, count + 1))
+
+
+def test_without_arguments_it_counts_its_own_lines(run_example: RunExample) -> None:
+    lines = run_example("word_count").out.splitlines()
+    assert lines[:4] == ["('to', 1)", "('be', 1)", "('or', 1)", "('not', 1)"]
+    assert lines[4] == "('to', 2)"
+    assert counts_of("\n".join(lines)) == running_counts("to be, or not to be that is the question")
+
+
+@pytest.mark.parametrize("parallelism", ["1", "3"])
+def test_it_counts_the_words_of_many_files(
+    run_example: RunExample, tmp_path: Path, parallelism: str
+) -> None:
+    rng, texts = Random(5), []
+    for number in range(3):
+        words = rng.choices(["to", "be", "or", "not", "that", "Grüße"], k=500)
+        texts.append("\n".join(" ".join(words[i : i + 7]) for i in range(0, 500, 7)))
+        (tmp_path / f"{number}.txt").write_text(texts[-1])
+    out = run_example("word_count", "-p", parallelism, "--", tmp_path / "*.txt").out
+    assert counts_of(out) == running_counts("\n".join(texts))
+
+
+def test_it_counts_the_license(run_example: RunExample) -> None:
+    path = ROOT / "LICENSE"
+    assert counts_of(run_example("word_count", "--", path).out) == running_counts(path.read_text())

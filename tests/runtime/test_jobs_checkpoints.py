@@ -1,0 +1,216 @@
+"""When whole jobs take checkpoints, what a failing one costs, and what is kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlet.checkpoint.disk import RealDisk
+from streamlet.checkpoint.manifest import read_manifest
+from streamlet.checkpoint.operator_state import read_operator_state
+from streamlet.checkpoint.row_files import read_file
+from streamlet.connectors.datagen import DataGenSource
+from streamlet.errors import TransientError
+from streamlet.sink import Sink, SinkWriter, WriterContext
+from streamlet.testing import ListSink
+from tests.runtime.pipelines import (
+    GatedListSink,
+    SteppedSource,
+    environment,
+    records_of,
+    totals_of,
+    totals_pipeline,
+)
+
+
+def assert_whole(directory: Path) -> None:
+    """Every file that the manifest names is there, with the content it had."""
+    manifest = read_manifest(RealDisk(), directory)
+    read_operator_state(RealDisk(), directory, manifest)
+    for entry in manifest.files():
+        read_file(RealDisk(), directory, entry)
+
+
+def checkpoints_below(root: Path) -> list[Path]:
+    return sorted(
+        (path.parent for path in root.glob("*/*/chk-*/manifest.json")),
+        key=lambda path: int(path.name.partition("-")[2]),
+    )
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative", "link"])
+def test_retained_checkpoints_are_whole_wherever_their_directory_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What a retained manifest names must never be swept, however the path was written."""
+    root = home / "kept"
+    monkeypatch.chdir(home)
+    if kind == "link":
+        (home / "elsewhere").mkdir()
+        root.symlink_to(home / "elsewhere")
+    directory = "kept" if kind == "relative" else str(root)
+    partitions, sink = records_of(1, 24), GatedListSink()
+    env = environment(execution__checkpointing__dir=directory)
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+    env.execute("totals")
+    kept = checkpoints_below(root)
+    assert len(kept) == 2
+    for checkpoint in kept:
+        assert_whole(checkpoint)
+
+
+def test_sweep_leaves_no_file_that_no_checkpoint_needs(home: Path) -> None:
+    partitions, sink = records_of(2, 24), GatedListSink()
+    env = environment(parallelism__default=2, execution__checkpointing__num_retained=1)
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+    env.execute("totals")
+    (kept,) = checkpoints_below(home / "checkpoints")
+    named = {Path(entry.path).name for entry in read_manifest(RealDisk(), kept).files()}
+    assert {path.name for path in (kept.parent / "state").iterdir()} <= named
+
+
+def test_damaged_older_checkpoint_is_no_reason_to_fail(home: Path) -> None:
+    """What it needs cannot be known, so nothing is swept; the newest one counts."""
+    partitions, sink = records_of(1, 24), GatedListSink()
+
+    def vandal(value: Any) -> Any:
+        if value == ("k0-2", 11):
+            older = checkpoints_below(home / "checkpoints")[-1]
+            (older / "manifest.json").write_bytes(b"{}")
+        return value
+
+    env = environment()
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [vandal])  # type: ignore[list-item]
+    env.execute("totals")
+    assert sorted(sink.values) == totals_of(partitions)
+    assert_whole(checkpoints_below(home / "checkpoints")[-1])
+
+
+def test_off_means_that_none_are_taken_and_results_are_committed_at_the_end(home: Path) -> None:
+    """SNK-5."""
+    sink = GatedListSink()
+    sink.gate.is_open = True
+    partitions = records_of(2, 12)
+    env = environment(execution__checkpointing__interval="off", parallelism__default=2)
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+    result = env.execute("totals")
+    assert result.last_checkpoint is None
+    assert checkpoints_below(home / "checkpoints") == []
+    assert sorted(sink.values) == totals_of(partitions)
+
+
+def test_without_checkpoints_a_failure_ends_the_job_and_commits_nothing() -> None:
+    """CP-73: a restart could only repeat results."""
+
+    def broken(value: Any) -> Any:
+        raise LookupError("broken")
+
+    sink = ListSink()
+    env = environment(execution__checkpointing__interval="off")
+    env.from_collection([1, 2]).map(broken).sink_to(sink)
+    with pytest.raises(LookupError):
+        env.execute("broken")
+    assert sink.values == []
+
+
+def test_pause_is_kept_between_two_checkpoints_and_savepoints_ignore_it() -> None:
+    """CP-4."""
+
+    async def run() -> None:
+        env = environment(execution__checkpointing__min_pause="1h")
+        env.from_source(DataGenSource(lambda index: index, rate=1_000)).sink_to(ListSink())
+        client = await env.execute_async("pausing")
+        while (await client.status())["checkpoints"]["completed"] < 1:
+            await asyncio.sleep(0.001)
+        for _ in range(3):
+            await asyncio.wait_for(client.trigger_savepoint(), 5)
+        assert (await client.status())["checkpoints"]["completed"] == 1
+        await client.cancel()
+
+    asyncio.run(run())
+
+
+class SlowSync(Sink[Any]):
+    """Its writers wait for an event, or fail, where they make their output durable."""
+
+    def __init__(self, may_sync: threading.Event, failures: int = 0) -> None:
+        self.may_sync = may_sync
+        self.failures = failures
+        self.committed = ListSink()
+
+    def create_writer(self, ctx: WriterContext) -> SinkWriter[Any]:
+        return _SlowSyncWriter(self, self.committed.create_writer(ctx))
+
+    def commit(self, committables: Sequence[Any]) -> None:
+        self.committed.commit(committables)
+
+
+class _SlowSyncWriter(SinkWriter[Any]):
+    def __init__(self, sink: SlowSync, writer: SinkWriter[Any]) -> None:
+        self._sink = sink
+        self._writer = writer
+        self.prepare_commit = writer.prepare_commit  # type: ignore[method-assign]
+
+    def write(self, values: Sequence[Any], timestamps: Sequence[int] | None) -> None:
+        self._writer.write(values, timestamps)
+
+    def sync(self) -> None:
+        self._sink.may_sync.wait(5)
+        if self._sink.failures:
+            self._sink.failures -= 1
+            raise OSError("the disk is full")
+
+
+def test_checkpoint_that_takes_too_long_is_given_up_and_the_next_one_holds_all() -> None:
+    """CP-8, CP-40: tolerated, it loses nothing."""
+    may_sync = threading.Event()
+    sink = SlowSync(may_sync)
+
+    async def run() -> None:
+        env = environment(
+            execution__checkpointing__timeout="20ms",
+            execution__checkpointing__tolerable_failed_checkpoints=1000,
+        )
+        env.from_source(DataGenSource(lambda index: index, count=300, rate=3_000)).sink_to(sink)
+        client = await env.execute_async("slow")
+        while (await client.status())["checkpoints"]["failed"] < 2:
+            await asyncio.sleep(0.001)
+        assert sink.committed.values == []
+        may_sync.set()
+        await client.result()
+
+    asyncio.run(run())
+    assert sink.committed.values == list(range(300))
+
+
+@pytest.mark.parametrize("tolerated", [0, 5])
+def test_parts_that_cannot_be_written_decline_the_checkpoint_and_lose_nothing(
+    tolerated: int,
+) -> None:
+    """CP-40, CP-41: in a row they fail the job, which restarts; tolerated ones are skipped."""
+    may_sync = threading.Event()
+    may_sync.set()
+    sink = SlowSync(may_sync, failures=2)
+    env = environment(execution__checkpointing__tolerable_failed_checkpoints=tolerated)
+    env.from_source(DataGenSource(lambda index: index, count=100, rate=2_000)).sink_to(sink)
+    assert env.execute("declining").state == "FINISHED"
+    assert sink.failures == 0
+    assert sink.committed.values == list(range(100))
+
+
+def test_too_many_failed_checkpoints_fail_a_job_that_may_not_restart() -> None:
+    may_sync = threading.Event()
+    may_sync.set()
+    sink = SlowSync(may_sync, failures=10**6)
+    env = environment(
+        execution__checkpointing__tolerable_failed_checkpoints=2, restart_strategy__type="none"
+    )
+    env.from_source(DataGenSource(lambda index: index, rate=1_000)).sink_to(sink)
+    with pytest.raises(TransientError, match="the disk is full"):
+        env.execute("failing")
+    assert 10**6 - sink.failures >= 3

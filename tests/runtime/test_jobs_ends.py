@@ -1,0 +1,306 @@
+"""How whole jobs end: cancelled, interrupted, refused; never hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlet import KeyedProcessFunction, OutputTag, StreamExecutionEnvironment
+from streamlet.connectors.datagen import DataGenSource
+from streamlet.errors import ConfigError
+from streamlet.runtime.run import JobClient, JobResult
+from streamlet.source import PartitionedSource, PartitionReader
+from streamlet.testing import ListSink
+from tests.runtime.pipelines import (
+    Gate,
+    GatedListSink,
+    SteppedSource,
+    environment,
+    records_of,
+    totals_of,
+    totals_pipeline,
+)
+
+
+def within_seconds(work: Coroutine[Any, Any, Any]) -> Any:
+    """Runs it, and fails rather than hangs."""
+    return asyncio.run(asyncio.wait_for(work, 10))
+
+
+def endless(env: StreamExecutionEnvironment, sink: ListSink) -> None:
+    env.from_source(DataGenSource(lambda index: index, rate=2_000)).uid("source").sink_to(sink)
+
+
+async def running(client: JobClient) -> None:
+    while (await client.status())["state"] != "RUNNING":
+        await asyncio.sleep(0.001)
+
+
+def run_record(home: Path, name: str) -> dict[str, Any]:
+    (path,) = (home / "checkpoints" / name).glob("*/run.json")
+    return dict(json.loads(path.read_text()))
+
+
+def test_cancel_before_anything_has_started() -> None:
+    """The cancellation reaches the worker together with the deployment."""
+
+    async def run() -> JobResult:
+        env = environment()
+        endless(env, ListSink())
+        client = await env.execute_async("endless")
+        await client.cancel()
+        return await client.result()
+
+    assert within_seconds(run()).state == "CANCELED"
+
+
+@pytest.mark.parametrize("yields", [1, 3, 10, 30])
+def test_cancel_while_the_tasks_are_being_started(yields: int) -> None:
+    async def run() -> JobResult:
+        env = environment(parallelism__default=2)
+        endless(env, ListSink())
+        client = await env.execute_async("endless")
+        for _ in range(yields):
+            await asyncio.sleep(0)
+        await client.cancel()
+        return await client.result()
+
+    assert within_seconds(run()).state == "CANCELED"
+
+
+def test_cancelled_job_keeps_its_checkpoints_and_commits_nothing_more(home: Path) -> None:
+    """SP-7, CP-61."""
+    sink = GatedListSink()
+
+    async def run() -> int:
+        env = environment()
+        totals_pipeline(env, SteppedSource(records_of(1, 40), sink.gate), sink)
+        client = await env.execute_async("totals")
+        while len(sink.values) < 8:
+            await asyncio.sleep(0.001)
+        await client.cancel()
+        return len(sink.values)
+
+    assert within_seconds(run()) == len(sink.values)
+    assert list((home / "checkpoints" / "totals").glob("*/chk-*/manifest.json"))
+    assert run_record(home, "totals")["state"] == "CANCELED"
+
+
+def test_cancel_while_a_restart_is_waited_for() -> None:
+    def broken(value: Any) -> Any:
+        raise LookupError("broken")
+
+    async def run() -> JobResult:
+        env = environment(restart_strategy__fixed_delay__delay="1h")
+        env.from_collection([1]).map(broken).sink_to(ListSink())
+        client = await env.execute_async("waiting")
+        while (await client.status())["state"] != "RESTARTING":
+            await asyncio.sleep(0.001)
+        await client.cancel()
+        return await client.result()
+
+    assert within_seconds(run()).state == "CANCELED"
+
+
+def test_cancel_while_a_failed_attempt_is_still_closing() -> None:
+    """A cancellation must not cut off the closing, or the end would never be told."""
+    has_failed, may_close = threading.Event(), threading.Event()
+
+    class Slow(PartitionReader[int]):
+        def __init__(self) -> None:
+            self._polls = 0
+
+        def poll(self, max_records: int) -> list[int]:
+            self._polls += 1
+            if self._polls > 1:
+                has_failed.set()
+                may_close.wait(5)
+            return [self._polls]
+
+        def position(self) -> int:
+            return self._polls
+
+    class SlowSource(PartitionedSource[int]):
+        blocking = True
+
+        def list_partitions(self) -> list[str]:
+            return ["only"]
+
+        def open_partition(self, name: str, position: Any | None) -> PartitionReader[int]:
+            return Slow()
+
+    def broken(value: Any) -> Any:
+        has_failed.wait(5)
+        raise LookupError("broken")
+
+    async def run() -> JobResult:
+        env = environment(restart_strategy__fixed_delay__delay="1h")
+        env.from_source(SlowSource()).map(broken).sink_to(ListSink())
+        client = await env.execute_async("closing")
+        while not has_failed.is_set():
+            await asyncio.sleep(0.001)
+        cancelling = asyncio.get_running_loop().create_task(client.cancel())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        may_close.set()
+        await cancelling
+        return await client.result()
+
+    assert within_seconds(run()).state == "CANCELED"
+
+
+def test_interrupted_job_takes_a_last_checkpoint_and_can_go_on(home: Path) -> None:
+    sink = GatedListSink()
+
+    async def run() -> JobResult:
+        env = environment(execution__checkpointing__interval="1h")
+        totals_pipeline(env, SteppedSource(records_of(1, 40), sink.gate), sink)
+        client = await env.execute_async("totals")
+        await running(client)
+        client._job.interrupt()
+        return await client.result()
+
+    result = within_seconds(run())
+    assert (result.state, result.last_checkpoint) == ("SUSPENDED", 1)
+    assert run_record(home, "totals")["state"] == "SUSPENDED"
+
+
+def test_interrupted_job_whose_last_checkpoint_fails_stops_all_the_same(home: Path) -> None:
+    sink = GatedListSink()
+
+    async def run() -> JobResult:
+        env = environment(execution__checkpointing__interval="1h")
+        totals_pipeline(env, SteppedSource(records_of(1, 40), sink.gate), sink)
+        client = await env.execute_async("totals")
+        await running(client)
+        run_directory = next((home / "checkpoints" / "totals").glob("*/run.json")).parent
+        (run_directory / "chk-1").write_text("in the way")
+        client._job.interrupt()
+        return await client.result()
+
+    assert within_seconds(run()).state == "SUSPENDED"
+
+
+def test_interrupt_without_checkpoints_cancels() -> None:
+    async def run() -> JobResult:
+        env = environment(execution__checkpointing__interval="off")
+        endless(env, ListSink())
+        client = await env.execute_async("endless")
+        await running(client)
+        client._job.interrupt()
+        return await client.result()
+
+    assert within_seconds(run()).state == "CANCELED"
+
+
+def test_second_job_of_a_name_is_refused_and_does_the_first_no_harm() -> None:
+    async def run() -> None:
+        first = environment()
+        endless(first, ListSink())
+        client = await first.execute_async("same name")
+        second = environment()
+        endless(second, ListSink())
+        with pytest.raises(ConfigError, match="already running"):
+            await second.execute_async("same name")
+        await running(client)
+        await client.cancel()
+
+    within_seconds(run())
+
+
+def test_execute_inside_a_running_loop_has_a_thread_of_its_own() -> None:
+    sink = ListSink()
+
+    async def run() -> JobResult:
+        env = environment()
+        env.from_collection(range(5)).sink_to(sink)
+        return env.execute("inside")
+
+    assert within_seconds(run()).state == "FINISHED"
+    assert sink.values == [0, 1, 2, 3, 4]
+
+
+def test_job_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    sink = GatedListSink()
+    partitions = records_of(2, 16)
+    env = environment(state__backend__type="rocksdb", parallelism__default=2)
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+    env.execute("totals")
+    assert set(threading.enumerate()) <= before
+    assert sorted(sink.values) == totals_of(partitions)
+
+
+@pytest.mark.parametrize("interval", ["10ms", "off"])
+def test_job_of_a_source_that_has_ended_and_one_that_goes_on(interval: str) -> None:
+    """CP-13, CP-50: the short one's tasks take part in checkpoints until the job's last."""
+    sink = GatedListSink(Gate(is_open=interval == "off"))
+    env = environment(execution__checkpointing__interval=interval)
+    short = env.from_collection([-1, -2]).uid("short")
+    long = env.from_source(SteppedSource(records_of(1, 20), sink.gate)).uid("long")
+    short.union(long.map(lambda record: record[1])).rebalance().sink_to(sink)
+    result = env.execute("union")
+    assert sorted(sink.values) == sorted([-1, -2, *range(20)])
+    assert (result.last_checkpoint is None) == (interval == "off")
+
+
+def test_side_outputs_are_exactly_once_over_failures() -> None:
+    odd = OutputTag[int]("odd")
+    failures = [7]
+
+    def split(value: int, ctx: Any) -> Any:
+        if value in failures:
+            failures.remove(value)
+            raise RuntimeError("once")
+        yield (odd, value) if value % 2 else value
+
+    main = GatedListSink()
+    side = GatedListSink(main.gate)
+    env = environment()
+    numbers = env.from_source(SteppedSource(records_of(1, 20), main.gate)).map(lambda r: r[1])
+    stream = numbers.process(split)
+    stream.sink_to(main)
+    stream.get_side_output(odd).sink_to(side)
+    env.execute("sides")
+    assert not failures
+    assert sorted(main.values) == list(range(0, 20, 2))
+    assert sorted(side.values) == list(range(1, 20, 2))
+
+
+class Ticking(KeyedProcessFunction[int, int, str]):
+    """Gives much more than a channel holds at each tick of the clock, and ticks on."""
+
+    def process_element(self, value: int, ctx: KeyedProcessFunction.Context, /) -> Any:
+        timers = ctx.timer_service()
+        timers.register_processing_time_timer(timers.current_processing_time() + 1)
+        return ()
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext, /) -> Any:
+        timers = ctx.timer_service()
+        timers.register_processing_time_timer(timers.current_processing_time() + 5)
+        yield from ("tick",) * 200
+
+
+def test_stop_with_savepoint_quiesces_timers_of_the_clock() -> None:
+    """TM-13, SP-6: nothing follows the last barrier, so no task waits for one that has ended."""
+    counted: list[int] = []
+
+    async def run() -> int:
+        env = environment(execution__batch_size=10)
+        keyed = env.from_source(DataGenSource(lambda index: index % 5, rate=1_000)).key_by(
+            lambda value: value
+        )
+        keyed.process(Ticking()).rebalance().sink_to(lambda values: counted.append(len(values)))
+        client = await env.execute_async("ticking")
+        while not counted:
+            await asyncio.sleep(0.001)
+        await client.stop_with_savepoint()
+        return len(counted)
+
+    assert within_seconds(run()) == len(counted)
