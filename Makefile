@@ -18,8 +18,14 @@ demo: .venv/runtime.stamp ## write an access log, count its sessions, show the f
 	@rm -rf $(DEMO)/out
 	$(BIN)/python examples/make_access_log.py $(DEMO)/access.log
 	$(BIN)/streamlet run examples/click_sessions.py -- $(DEMO)/access.log $(DEMO)/out
-	@echo; echo "the first sessions of $$(cat $(DEMO)/out/part-* | wc -l), in $(DEMO)/out:"
+	@echo
+	@echo "The first 5 of $$(cat $(DEMO)/out/part-* | wc -l) sessions, out of $(DEMO)/out/part-*:"
 	@cat $(DEMO)/out/part-* | head -n 5
+	@echo
+	@echo "What to try next (activate the environment first: . $(BIN)/activate):"
+	@echo "  streamlet plan examples/click_sessions.py -- $(DEMO)/access.log $(DEMO)/out2"
+	@echo "  streamlet run -p 4 examples/click_sessions.py -- $(DEMO)/access.log $(DEMO)/out2"
+	@echo "  streamlet list"
 
 check: .venv/dev.stamp ## ruff, mypy, import contracts
 	$(BIN)/ruff check .

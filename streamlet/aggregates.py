@@ -5,7 +5,8 @@ and `count_distinct` step over None, as SQL does, and give None (`sum`: 0) when 
 `count`, `first`, `last` and `collect` take every record.
 
 An accumulator belongs to one key (and window) and may be changed in place by `add` and `merge`; it
-consists of what state can keep. Results never share anything changeable with it.
+consists of what state can keep. Results share no container with it, but may hold the same records,
+which nobody may change.
 """
 
 from __future__ import annotations

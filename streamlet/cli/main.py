@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else failures.USAGE
     env = dict(os.environ)
     arguments.debug = arguments.debug or env.get("STREAMLET_DEBUG", "0") not in ("", "0")
-    warnings = _WarningsOnStderr()
+    messages = _MessagesOnStderr()
     logger = logging.getLogger("streamlet")
-    logger.addHandler(warnings)
+    logger.addHandler(messages)
     try:
         return _dispatch(arguments, words, env)
     except KeyboardInterrupt:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         failures.say(failures.render(error, is_debug=arguments.debug))
         return failures.exit_code(error)
     finally:
-        logger.removeHandler(warnings)
+        logger.removeHandler(messages)
 
 
 def _dispatch(arguments: Namespace, words: Sequence[str], env: Mapping[str, str]) -> int:
@@ -69,11 +69,11 @@ _JOB_COMMANDS = {
 }
 
 
-class _WarningsOnStderr(logging.Handler):
-    """Says warnings of the engine; asks for stderr anew, since the live view replaces it."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+class _MessagesOnStderr(logging.Handler):
+    """Says the engine's notices and warnings; asks for stderr anew: the live view replaces it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        failures.say(f"{record.levelname.lower()}: {record.getMessage()}")
+        if record.levelno >= logging.WARNING:
+            failures.say(f"{record.levelname.lower()}: {record.getMessage()}")
+        elif record.name == "streamlet.notice":
+            failures.say(record.getMessage())

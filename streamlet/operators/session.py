@@ -58,7 +58,7 @@ class SessionWindowOperator(Operator):
         timestamps = stamped(batch, self._ctx)
         elements = self._contents.prepare(batch.values)
         results, index = Results(), -1
-        gap_of, add, watermark_ms = self._gap_of, self._contents.add, self._watermark_ms
+        gap_of, add = self._gap_of, self._contents.add
         sessions_of = self._sessions.dirty.get
         try:
             for key, element, value, timestamp in zip(
@@ -70,10 +70,10 @@ class SessionWindowOperator(Operator):
                 if sessions.__class__ is list and len(sessions) == 1:  # no tombstone, and not None
                     session = sessions[0]
                     # The one open session takes the element: nothing to merge, no timer to set.
+                    # It has not fired, so it ends after the watermark.
                     if (
                         session[START] <= end
                         and timestamp <= session[END]
-                        and session[END] - 1 > watermark_ms
                         and not session[HAS_FIRED]
                     ):
                         if timestamp < session[START]:

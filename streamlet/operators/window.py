@@ -234,5 +234,4 @@ class WindowOperator(Operator):
                 self._log.key = key
                 self._contents.clear(key, window)
         self._windows.drop(bounds)
-        self._pending.drop(bounds)
         self._known.discard(bounds)

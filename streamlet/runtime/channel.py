@@ -9,8 +9,9 @@ from typing import Final
 
 from streamlet.elements import Element
 
-CAPACITY: Final = 8
-"""Elements, nearly all of them batches, that may wait in one channel."""
+CAPACITY: Final = 2
+"""Elements, nearly all of them batches, that may wait in one channel. What waits there waits before
+every barrier, and on one loop a longer queue makes nothing faster."""
 
 
 class Channel:

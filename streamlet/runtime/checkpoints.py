@@ -179,7 +179,9 @@ class Checkpoints:
         return self._complete(pending, directory, size_bytes)
 
     def on_decline(self, decline: DeclineCheckpoint) -> None:
-        """A task could not write its part."""
+        """A task could not write its part; raises what no later checkpoint could write either."""
+        if decline.fatal is not None:
+            raise decline.fatal
         if self._pending is not None and decline.checkpoint_id == self._pending.checkpoint_id:
             self._fail(decline.reason)
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from streamlet.runtime.run import JobRequest
 
 _log = logging.getLogger("streamlet.job")
+_notice = logging.getLogger("streamlet.notice")  # what the command line tells its user
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 
@@ -111,7 +112,7 @@ class Job:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_DFL)
-            _log.warning("stopping after a last checkpoint; interrupt again to stop at once")
+            _notice.info("stopping after a last checkpoint; interrupt again to stop at once")
             self.interrupt()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -168,7 +169,7 @@ class Job:
         if not request.resume:
             return None
         point = resume_point(self._storage)
-        _log.warning("%s", point.said)
+        _notice.info("%s", point.said)
         if point.is_finished:
             self._record.state = JobState.FINISHED.value
         return point.directory

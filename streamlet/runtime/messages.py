@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
 from streamlet.checkpoint.restore import KeyedShare
+from streamlet.errors import FatalError
 from streamlet.plan import ExecutionPlan
 
 Split: TypeAlias = tuple[str, Any]
@@ -115,6 +116,8 @@ class DeclineCheckpoint:
     task: TaskId
     checkpoint_id: int
     reason: str
+    fatal: FatalError | None = None
+    """What the next checkpoint would meet again: the job must stop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from streamlet.checkpoint.manifest import ScopedFile, StateEntry
 from streamlet.checkpoint.pending import OperatorAck, TaskAck, TaskId
 from streamlet.checkpoint.state_files import StateFiles
 from streamlet.elements import Barrier
-from streamlet.errors import TransientError
+from streamlet.errors import FatalError, TransientError, note_place
 from streamlet.operators.operator import OperatorSnapshot
 from streamlet.runtime.messages import DeclineCheckpoint, ToCoordinator
 from streamlet.state.log import Generation, StateLog
@@ -127,7 +127,8 @@ class SnapshotWriter:
                     await self._in_thread(snapshot.sync)
         except Exception as error:
             _log.warning("checkpoint %d failed in task %s: %s", checkpoint_id, self._task, error)
-            self._tell(DeclineCheckpoint(self._task, checkpoint_id, str(error)))
+            fatal = error if isinstance(error, FatalError) else None
+            self._tell(DeclineCheckpoint(self._task, checkpoint_id, str(error), fatal))
             return
         self._tell(TaskAck(self._task, checkpoint_id, self._acks(snapshots, files)))
 
@@ -148,7 +149,8 @@ class SnapshotWriter:
                 raise TransientError("an earlier part of the state could not be written")
             rows = keyed.log.write(generation)
             files = await self._in_thread(lambda: _write_rows(keyed, checkpoint_id, rows))
-        except Exception:
+        except Exception as error:
+            note_place(error, keyed.log.place)
             self._refused_up_to = self._frozen
             keyed.log.unfreeze(generation)
             raise

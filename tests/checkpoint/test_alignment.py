@@ -61,7 +61,13 @@ def test_outcomes(channels: int, events: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("events", "blocked"),
-    [("0b1", {0}), ("0b1 2b1", {0, 2}), ("0b1 1b1 2b1", set()), ("0b1 a1", set()), ("0b1 1b2", {1})],
+    [
+        ("0b1", {0}),
+        ("0b1 2b1", {0, 2}),
+        ("0b1 1b1 2b1", set()),
+        ("0b1 a1", set()),
+        ("0b1 1b2", {1}),
+    ],
 )
 def test_only_channels_behind_a_pending_barrier_are_blocked(events: str, blocked: set[int]) -> None:
     _, alignment = play(3, events)

@@ -30,9 +30,7 @@ def manifest(**changes: Any) -> Manifest:
     counts = OperatorEntry(
         "counts", "count", "process", 2, 128, True, False, subtasks=[[ScopedFile(LARGE, 0, 63)]] * 2
     )
-    whole = Manifest(
-        3, "checkpoint", "1.0", "3.11", "job", ["r1"], "fp", 5, False, [counts], SMALL
-    )
+    whole = Manifest(3, "checkpoint", "1.0", "3.11", "job", ["r1"], "fp", 5, False, [counts], SMALL)
     return msgspec.structs.replace(whole, **changes)
 
 
@@ -97,7 +95,7 @@ def test_envelope_that_is_not_ours(tmp_path: Path, change: dict[str, Any], said:
 
 
 def test_missing_manifest_names_the_directory(tmp_path: Path) -> None:
-    with pytest.raises(RestoreError, match="no checkpoint or savepoint in .*chk-9"):
+    with pytest.raises(RestoreError, match=r"no checkpoint or savepoint in .*chk-9"):
         read_manifest(RealDisk(), tmp_path / "chk-9")
 
 

@@ -84,7 +84,9 @@ def check(
             id="state without keys knows no maximum",
         ),
         pytest.param(
-            [entry("a", ambiguous=True)], [operator("a", ambiguous=True)], id="ambiguous, same graph"
+            [entry("a", ambiguous=True)],
+            [operator("a", ambiguous=True)],
+            id="ambiguous, same graph",
         ),
     ],
 )

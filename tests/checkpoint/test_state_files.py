@@ -124,6 +124,7 @@ def test_deltas_are_merged_when_they_outgrow_their_base(tmp_path: Path) -> None:
 def test_write_that_fails_leaves_the_files_as_they_were(tmp_path: Path, is_merging: bool) -> None:
     files = state_files(tmp_path)
     alive: dict[bytes, bytes] = {}
+    before: list[ScopedFile] = []
     for number in range(1, 4 if is_merging else 2):
         change: Changes = {b"a": bytes([number]), b"b": b"x"}
         before = files.write(number, batches_of(change))

@@ -82,7 +82,7 @@ def at_any_moment(job: Killed, running: Running) -> str:
 def while_it_commits(job: Killed, running: Running) -> str:
     """A checkpoint is complete with its manifest; after that files become visible one by one."""
     wait_for_new(job.streamlet.home, "checkpoints/*/*/chk-*/manifest.json", running)
-    delay_s = job.rng.uniform(0, 0.02)
+    delay_s = job.rng.uniform(0, 0.01)
     with contextlib.suppress(subprocess.TimeoutExpired):
         running.wait(delay_s)
     return f"{delay_s:.3f} s after a manifest was written"
@@ -138,5 +138,6 @@ def test_output_is_golden_when_the_job_is_killed_in_the_middle_of_commits(
     tmp_path: Path, log: Path, golden: Rows
 ) -> None:
     """The restored checkpoint's files are made visible before anything is written anew."""
-    words: list[str | Path] = [*set_to(SLOW), PARTITIONED, "--", log]
+    settings = {**SLOW, "execution.checkpointing.interval": "100ms"}
+    words: list[str | Path] = [*set_to(settings), PARTITIONED, "--", log]
     kill_often(tmp_path, words, golden, 3, while_it_commits, times=10)

@@ -1,9 +1,10 @@
-"""What the whole-job tests share: a paced source, a fuse, a keyed pipeline and its golden answer."""
+"""What the whole-job tests share: a paced source, a fuse, a keyed pipeline, its golden answer."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from streamlet import (
     ValueStateDescriptor,
 )
 from streamlet.api.stream import DataStream
+from streamlet.runtime.run import JobClient
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ListSink
 
@@ -41,6 +43,12 @@ class Gate:
     opened: int = 0
     is_open: bool = False
     """True: it holds nobody up any more."""
+    last: int | None = None
+    """After so many times it stays closed, so that the job cannot end before the test has acted."""
+
+    def open_once(self) -> None:
+        if self.last is None or self.opened < self.last:
+            self.opened += 1
 
 
 class GatedListSink(ListSink):
@@ -59,7 +67,8 @@ class GatedListSink(ListSink):
             if self.failures:
                 self.failures -= 1
                 raise OSError("the connection broke after the first of the committables")
-        self.gate.opened += bool(committables)
+        if committables:
+            self.gate.open_once()
 
 
 @dataclass
@@ -133,6 +142,22 @@ class RunningTotal(KeyedProcessFunction[str, Record, tuple[str, int, int]]):
         yield value[0], count + 1, total + value[1]
 
 
+async def until(client: JobClient, condition: Callable[[dict[str, Any]], bool]) -> None:
+    """Lets the job run until its status is as wanted; the test's timeout ends one that never is."""
+    while not condition(await client.status()):  # noqa: ASYNC110 - many things change a status
+        await asyncio.sleep(0.001)
+
+
+async def running(client: JobClient) -> None:
+    """Until all tasks are open."""
+    await until(client, lambda status: status["state"] == "RUNNING")
+
+
+async def committed(client: JobClient, sink: ListSink, count: int) -> None:
+    """Until the sink holds so many records."""
+    await until(client, lambda _: len(sink.values) >= count)
+
+
 def records_of(partitions: int, count: int) -> dict[str, list[Record]]:
     """No key is in two partitions, so the order per key is that of its partition."""
     return {
@@ -156,10 +181,10 @@ def totals_pipeline(
     env: StreamExecutionEnvironment,
     source: SteppedSource,
     sink: ListSink,
-    fuses: Iterable[Fuse] = (),
+    fuses: Iterable[Callable[[Any], Any]] = (),
 ) -> None:
     """Source, a fuse, running totals per key, a fuse, sink."""
-    before, after = [*fuses, Fuse(), Fuse()][:2]
+    before, after, *_ = [*fuses, Fuse(), Fuse()]
     stream: DataStream[Any] = env.from_source(source).uid("source").map(before).uid("before")
     stream = stream.key_by(0).process(RunningTotal()).uid("totals").map(after).uid("after")
     stream.sink_to(sink).uid("sink")

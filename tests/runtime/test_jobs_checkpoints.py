@@ -25,6 +25,7 @@ from tests.runtime.pipelines import (
     records_of,
     totals_of,
     totals_pipeline,
+    until,
 )
 
 
@@ -85,7 +86,7 @@ def test_damaged_older_checkpoint_is_no_reason_to_fail(home: Path) -> None:
         return value
 
     env = environment()
-    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [vandal])  # type: ignore[list-item]
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [vandal])
     env.execute("totals")
     assert sorted(sink.values) == totals_of(partitions)
     assert_whole(checkpoints_below(home / "checkpoints")[-1])
@@ -125,8 +126,7 @@ def test_pause_is_kept_between_two_checkpoints_and_savepoints_ignore_it() -> Non
         env = environment(execution__checkpointing__min_pause="1h")
         env.from_source(DataGenSource(lambda index: index, rate=1_000)).sink_to(ListSink())
         client = await env.execute_async("pausing")
-        while (await client.status())["checkpoints"]["completed"] < 1:
-            await asyncio.sleep(0.001)
+        await until(client, lambda status: status["checkpoints"]["completed"] == 1)
         for _ in range(3):
             await asyncio.wait_for(client.trigger_savepoint(), 5)
         assert (await client.status())["checkpoints"]["completed"] == 1
@@ -178,8 +178,7 @@ def test_checkpoint_that_takes_too_long_is_given_up_and_the_next_one_holds_all()
         )
         env.from_source(DataGenSource(lambda index: index, count=300, rate=3_000)).sink_to(sink)
         client = await env.execute_async("slow")
-        while (await client.status())["checkpoints"]["failed"] < 2:
-            await asyncio.sleep(0.001)
+        await until(client, lambda status: status["checkpoints"]["failed"] >= 2)
         assert sink.committed.values == []
         may_sync.set()
         await client.result()

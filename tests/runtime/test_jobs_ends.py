@@ -14,17 +14,20 @@ import pytest
 from streamlet import KeyedProcessFunction, OutputTag, StreamExecutionEnvironment
 from streamlet.connectors.datagen import DataGenSource
 from streamlet.errors import ConfigError
-from streamlet.runtime.run import JobClient, JobResult
+from streamlet.runtime.run import JobResult
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
     Gate,
     GatedListSink,
     SteppedSource,
+    committed,
     environment,
     records_of,
+    running,
     totals_of,
     totals_pipeline,
+    until,
 )
 
 
@@ -35,11 +38,6 @@ def within_seconds(work: Coroutine[Any, Any, Any]) -> Any:
 
 def endless(env: StreamExecutionEnvironment, sink: ListSink) -> None:
     env.from_source(DataGenSource(lambda index: index, rate=2_000)).uid("source").sink_to(sink)
-
-
-async def running(client: JobClient) -> None:
-    while (await client.status())["state"] != "RUNNING":
-        await asyncio.sleep(0.001)
 
 
 def run_record(home: Path, name: str) -> dict[str, Any]:
@@ -76,14 +74,13 @@ def test_cancel_while_the_tasks_are_being_started(yields: int) -> None:
 
 def test_cancelled_job_keeps_its_checkpoints_and_commits_nothing_more(home: Path) -> None:
     """SP-7, CP-61."""
-    sink = GatedListSink()
+    sink = GatedListSink(Gate(last=2))
 
     async def run() -> int:
         env = environment()
         totals_pipeline(env, SteppedSource(records_of(1, 40), sink.gate), sink)
         client = await env.execute_async("totals")
-        while len(sink.values) < 8:
-            await asyncio.sleep(0.001)
+        await committed(client, sink, 8)
         await client.cancel()
         return len(sink.values)
 
@@ -100,55 +97,62 @@ def test_cancel_while_a_restart_is_waited_for() -> None:
         env = environment(restart_strategy__fixed_delay__delay="1h")
         env.from_collection([1]).map(broken).sink_to(ListSink())
         client = await env.execute_async("waiting")
-        while (await client.status())["state"] != "RESTARTING":
-            await asyncio.sleep(0.001)
+        await until(client, lambda status: status["state"] == "RESTARTING")
         await client.cancel()
         return await client.result()
 
     assert within_seconds(run()).state == "CANCELED"
 
 
+class StuckSource(PartitionedSource[int]):
+    """Gives one record; the poll after it hangs until it may go on."""
+
+    blocking = True
+
+    def __init__(self) -> None:
+        self.has_polled = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def list_partitions(self) -> list[str]:
+        return ["only"]
+
+    def open_partition(self, name: str, position: Any | None) -> PartitionReader[int]:
+        return _StuckReader(self)
+
+
+class _StuckReader(PartitionReader[int]):
+    def __init__(self, source: StuckSource) -> None:
+        self._source = source
+        self._polls = 0
+
+    def poll(self, max_records: int) -> list[int]:
+        self._polls += 1
+        if self._polls > 1:
+            self._source.has_polled.set()
+            self._source.may_go_on.wait(5)
+        return [self._polls]
+
+    def position(self) -> int:
+        return self._polls
+
+
 def test_cancel_while_a_failed_attempt_is_still_closing() -> None:
     """A cancellation must not cut off the closing, or the end would never be told."""
-    has_failed, may_close = threading.Event(), threading.Event()
-
-    class Slow(PartitionReader[int]):
-        def __init__(self) -> None:
-            self._polls = 0
-
-        def poll(self, max_records: int) -> list[int]:
-            self._polls += 1
-            if self._polls > 1:
-                has_failed.set()
-                may_close.wait(5)
-            return [self._polls]
-
-        def position(self) -> int:
-            return self._polls
-
-    class SlowSource(PartitionedSource[int]):
-        blocking = True
-
-        def list_partitions(self) -> list[str]:
-            return ["only"]
-
-        def open_partition(self, name: str, position: Any | None) -> PartitionReader[int]:
-            return Slow()
+    source = StuckSource()
 
     def broken(value: Any) -> Any:
-        has_failed.wait(5)
+        source.has_polled.wait(5)
         raise LookupError("broken")
 
     async def run() -> JobResult:
         env = environment(restart_strategy__fixed_delay__delay="1h")
-        env.from_source(SlowSource()).map(broken).sink_to(ListSink())
+        env.from_source(source).map(broken).sink_to(ListSink())
         client = await env.execute_async("closing")
-        while not has_failed.is_set():
-            await asyncio.sleep(0.001)
+        await until(client, lambda _: source.has_polled.is_set())
         cancelling = asyncio.get_running_loop().create_task(client.cancel())
         for _ in range(20):
             await asyncio.sleep(0)
-        may_close.set()
+        source.may_go_on.set()
         await cancelling
         return await client.result()
 
@@ -298,8 +302,7 @@ def test_stop_with_savepoint_quiesces_timers_of_the_clock() -> None:
         )
         keyed.process(Ticking()).rebalance().sink_to(lambda values: counted.append(len(values)))
         client = await env.execute_async("ticking")
-        while not counted:
-            await asyncio.sleep(0.001)
+        await until(client, lambda _: bool(counted))
         await client.stop_with_savepoint()
         return len(counted)
 

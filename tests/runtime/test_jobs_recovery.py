@@ -148,7 +148,7 @@ def test_checkpoints_that_vanish_are_an_error_and_never_a_silent_fresh_start(hom
         return value
 
     env = environment()
-    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [vandal])  # type: ignore[list-item]
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [vandal])
     with pytest.raises((RestoreError, TransientError)):
         env.execute("totals")
     assert len(sink.values) == len(set(sink.values))

@@ -11,28 +11,20 @@ import pytest
 from streamlet import TumblingEventTimeWindows, WatermarkStrategy
 from streamlet.api.prepared import PreparedRun, prepared_run
 from streamlet.errors import RestoreError, TransientError
-from streamlet.runtime.run import JobClient, JobResult
+from streamlet.runtime.run import JobResult
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
     Gate,
     GatedListSink,
     SteppedSource,
+    committed,
     environment,
     records_of,
+    running,
     totals_of,
     totals_pipeline,
+    until,
 )
-
-
-async def committed(sink: ListSink, count: int) -> None:
-    """Until the sink holds so many records; the test's own timeout ends a job that never does."""
-    while len(sink.values) < count:
-        await asyncio.sleep(0.001)
-
-
-async def running(client: JobClient) -> None:
-    while (await client.status())["state"] != "RUNNING":
-        await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
@@ -47,13 +39,13 @@ def test_stopped_job_goes_on_at_another_parallelism_and_backend(
     backends: tuple[str, str], parallelisms: tuple[int, int]
 ) -> None:
     """SP-6, KG-5: the two runs together give what one gives, wherever the cut was."""
-    partitions, sink = records_of(3, 24), GatedListSink()
+    partitions, sink = records_of(3, 24), GatedListSink(Gate(last=3))
 
     async def stop() -> str:
         env = environment(state__backend__type=backends[0], parallelism__default=parallelisms[0])
         totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
         client = await env.execute_async("totals")
-        await committed(sink, 24)
+        await committed(client, sink, 24)
         path = await client.stop_with_savepoint()
         result = await client.result()
         assert (result.state, result.savepoint_path) == ("FINISHED", path)
@@ -61,6 +53,7 @@ def test_stopped_job_goes_on_at_another_parallelism_and_backend(
 
     path = asyncio.run(stop())
     assert 24 <= len(sink.values) < 72
+    sink.gate.last = None
     env = environment(
         state__backend__type=backends[1],
         parallelism__default=parallelisms[1],
@@ -132,9 +125,9 @@ def test_drain_fires_open_windows_and_a_plain_stop_keeps_them(is_drain: bool) ->
 
     async def stop() -> str:
         client = await build(first).execute_async("windows")
-        while (await client.status())["operators"][0]["records_out"] < 4:
-            await asyncio.sleep(0.001)
-        return await client.stop_with_savepoint(drain=is_drain)
+        await until(client, lambda status: status["operators"][0]["records_out"] == 4)
+        path: str = await client.stop_with_savepoint(drain=is_drain)
+        return path
 
     path = asyncio.run(stop())
     assert first.values == ([[0, 1, 2, 3]] if is_drain else [])
@@ -146,7 +139,7 @@ def test_drain_fires_open_windows_and_a_plain_stop_keeps_them(is_drain: bool) ->
 
 def test_stop_whose_directory_cannot_be_made_leaves_the_job_running(home: Path) -> None:
     """SP-6: nothing was triggered, so nothing is lost."""
-    sink = GatedListSink()
+    sink = GatedListSink(Gate(last=1))
     partitions = records_of(1, 12)
     (home / "a-file").write_text("not a directory")
 
@@ -158,6 +151,7 @@ def test_stop_whose_directory_cannot_be_made_leaves_the_job_running(home: Path) 
             await client.stop_with_savepoint(home / "a-file" / "below")
         with pytest.raises(TransientError, match="a-file"):
             await client.trigger_savepoint(home / "a-file" / "below")
+        sink.gate.is_open = True
         assert (await client.result()).state == "FINISHED"
 
     asyncio.run(run())
@@ -173,8 +167,7 @@ def test_commit_that_fails_after_a_stop_savepoint_goes_on_from_the_savepoint() -
         env = environment(parallelism__default=2, execution__checkpointing__interval="1h")
         totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
         client = await env.execute_async("totals")
-        while (await client.status())["operators"][-1]["records_in"] < 8:
-            await asyncio.sleep(0.001)
+        await until(client, lambda status: status["operators"][-1]["records_in"] == 8)
         sink.failures = 1
         with pytest.raises(TransientError, match="the savepoint is whole"):
             await client.stop_with_savepoint()
@@ -200,13 +193,13 @@ def test_savepoint_asked_for_when_the_job_is_over_is_refused_at_once() -> None:
 
 def test_operator_that_is_gone_is_named_before_anything_starts() -> None:
     """SP-3."""
-    partitions, sink = records_of(1, 8), GatedListSink()
+    partitions, sink = records_of(1, 16), GatedListSink(Gate(last=1))
 
     async def stop() -> str:
         env = environment()
         totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
         client = await env.execute_async("totals")
-        await committed(sink, 4)
+        await committed(client, sink, 4)
         return await client.stop_with_savepoint()
 
     path = asyncio.run(stop())
@@ -224,15 +217,17 @@ async def cut_off(
     sink: GatedListSink, partitions: dict[str, Any], count: int, *, resume: bool
 ) -> None:
     """Runs the job until so many records are committed, and cancels it."""
+    sink.gate.last = sink.gate.opened + 2
     with prepared_run(PreparedRun(environment().config, resume=resume)):
         env = environment()
         totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
         client = await env.execute_async("totals")
-    await committed(sink, count)
+    await committed(client, sink, count)
     await client.cancel()
 
 
 def resumed(sink: GatedListSink, partitions: dict[str, Any]) -> JobResult:
+    sink.gate.last = None
     with prepared_run(PreparedRun(environment().config, resume=True)):
         env = environment()
         totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)

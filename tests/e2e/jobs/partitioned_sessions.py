@@ -1,4 +1,4 @@
-"""The pipeline of click_sessions.py into fifty files per checkpoint: commits that take a while.
+"""The pipeline of click_sessions.py into hundreds of files per checkpoint: commits that last.
 
 streamlet run partitioned_sessions.py -- ACCESS_LOG OUT_DIR
 """
@@ -16,7 +16,7 @@ EXAMPLE = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "click_ses
 
 
 def partition(session: dict[str, Any]) -> int:
-    return crc32(session["client"].encode()) % 50
+    return crc32(session["client"].encode()) % 1000
 
 
 def main(access_log: str, out_dir: str) -> None:
