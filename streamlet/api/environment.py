@@ -65,7 +65,9 @@ class StreamExecutionEnvironment:
         self.settings.set(config or {})
         self.graph = StreamGraph()
         # Under `streamlet run` the command line says it, as an error.
-        self._reminder = None if self._run else weakref.finalize(self, _remind, self.graph, _script())
+        self._reminder = (
+            None if self._run else weakref.finalize(self, _remind, self.graph, _script())
+        )
 
     @classmethod
     def get_execution_environment(
@@ -245,6 +247,7 @@ class StreamExecutionEnvironment:
             raise PlanOnly(plan)
         from streamlet.runtime.run import JobRequest
 
+        run.may_resume = is_recorded and config[_INTERVAL] is not None
         self.graph.forget_executed()
         return JobRequest(
             plan=plan,

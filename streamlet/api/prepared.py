@@ -40,6 +40,8 @@ class PreparedRun:
     """What the user named: a path, or a module."""
     executions: int = 0
     """How often the script called an `execute`; counted by the environment."""
+    may_resume: bool = False
+    """Whether the latest execution takes checkpoints that --resume would find."""
     results: list[JobResult] = field(default_factory=list)
     """What the script's executions gave, in order; filled by the environment."""
 

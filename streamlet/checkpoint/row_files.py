@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +17,9 @@ from streamlet.checkpoint.disk import Disk, writing
 from streamlet.checkpoint.manifest import FileEntry, ScopedFile
 from streamlet.errors import RestoreError
 from streamlet.state.rows import STATE_ROWS
+
+_FILE_PATH: Final = re.compile(r"(\.\./state/)?[^/\\]+\.parquet")
+"""What a manifest may name: files beside it, or those of its own run."""
 
 _ROW_KEY = ("state", "key", "namespace", "map_key")
 
@@ -45,6 +50,10 @@ def write_rows(
 
 def read_file(disk: Disk, directory: Path, entry: FileEntry) -> pa.Table:
     """The rows of one file; raises RestoreError when it is not what the manifest says."""
+    if not _FILE_PATH.fullmatch(entry.path):
+        raise RestoreError(
+            f"the manifest in {directory} names {entry.path!r}, which is no file of a checkpoint"
+        )
     path = Path(os.path.normpath(directory / entry.path))
     try:
         content = disk.read(path)
@@ -67,7 +76,7 @@ def read_state(
         last = min(scoped.last_key_group, key_groups.stop - 1)
         if first > last:
             continue
-        table = read_file(disk, directory, scoped.file)
+        table = read_file(disk, directory, scoped.file).select(STATE_ROWS.names)
         group = table["key_group"]
         inside = pc.and_(pc.greater_equal(group, first), pc.less_equal(group, last))
         yield from table.filter(inside).to_batches(max_chunksize=4096)

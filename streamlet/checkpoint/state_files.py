@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.manifest import FileEntry, ScopedFile
+from streamlet.checkpoint.readable import SAVEPOINT_ROWS, readable
 from streamlet.checkpoint.restore import KeyedShare
 from streamlet.checkpoint.row_files import merge_rows, read_state, write_rows
 
@@ -60,11 +61,12 @@ class StateFiles:
         self._files, self._restored = [base], None
         return list(self._files)
 
-    def export(self, checkpoint_id: int, directory: Path) -> list[ScopedFile]:
-        """Writes the whole state, merged, into a savepoint's own directory."""
+    def export(self, checkpoint_id: int, directory: Path, operator: str) -> list[ScopedFile]:
+        """Writes the whole state, merged and readable, into a savepoint's own directory."""
         path = directory / f"{self._name}.parquet"
-        rows = _merged(self._read_all())
-        return [self._scoped(write_rows(self._disk, path, directory, rows, checkpoint_id))]
+        rows = (readable(batch, operator) for batch in _merged(self._read_all()))
+        entry = write_rows(self._disk, path, directory, rows, checkpoint_id, SAVEPOINT_ROWS)
+        return [self._scoped(entry)]
 
     def _is_merge_due(self) -> bool:
         if len(self._files) < 2:

@@ -39,11 +39,16 @@ def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock
     code = _run_script(prepared, arguments, progress)
     for result in prepared.results:
         say(summary(result))
-    if code == failures.INTERRUPTED and prepared.executions:
+    if prepared.may_resume and code == failures.INTERRUPTED and prepared.results:
         say(f"go on with: {resume_command(argv)}")
-    elif code == failures.FAILED and len(prepared.results) < prepared.executions:
+    elif prepared.may_resume and code == failures.FAILED and not _is_over(prepared):
         say(f"when the cause is mended, go on with: {resume_command(argv)}")
     return code
+
+
+def _is_over(prepared: PreparedRun) -> bool:
+    """Whether the script's last job came to its end, and what failed was the script."""
+    return len(prepared.results) == prepared.executions
 
 
 def plan(arguments: Namespace, env: Mapping[str, str]) -> int:

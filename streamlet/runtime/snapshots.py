@@ -158,7 +158,7 @@ class SnapshotWriter:
         if export is None or keyed.files is None:
             return files
         state_files = keyed.files
-        return await self._in_thread(lambda: state_files.export(checkpoint_id, export))
+        return await self._in_thread(lambda: state_files.export(checkpoint_id, export, keyed.uid))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -82,7 +82,7 @@ def test_every_checkpoint_and_savepoint_holds_exactly_the_state_of_its_moment(
             if what == "savepoint":
                 target = Path(directory) / f"sp-{number}"
                 (target / "chk").mkdir(parents=True)
-                exported = files.export(number, target / "chk")
+                exported = files.export(number, target / "chk", "counts")
                 assert "/" not in exported[0].file.path, "a savepoint has its files within"
                 past.append((target, exported, dict(alive)))
             elif what == "restart":

@@ -23,6 +23,7 @@ run = current_run()
 
 def execute(state="FINISHED", **changes):
     run.executions += 1
+    run.may_resume = True
     if run.plan_only:
         raise PlanOnly(SimpleNamespace(to_text=lambda: "the plan", to_dict=lambda: {"plan": 1}))
     result = dict(job_id="a1", state=state, duration_ms=4200, records_in=10_000, records_out=3,

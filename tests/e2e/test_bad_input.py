@@ -89,3 +89,9 @@ def test_a_script_that_python_runs_is_reminded_to_execute(streamlet: CommandLine
         check=True,
     )
     assert "never executed; call env.execute()" in done.stderr
+
+
+def test_what_cannot_be_resumed_is_not_offered(streamlet: CommandLine) -> None:
+    without = ["-D", "execution.checkpointing.interval=off"]
+    assert "--resume" in streamlet("run", JOB, *QUICK, "--", "failing_function").err
+    assert "--resume" not in streamlet("run", JOB, *without, "--", "failing_function").err

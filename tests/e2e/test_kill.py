@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from tests.e2e.command import TIMEOUT_S, CommandLine, Running
-from tests.e2e.golden import ROOT, Rows, written
+from tests.e2e.golden import ROOT, Rows, rows, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SESSIONS = ROOT / "examples" / "click_sessions.py"
+DURATIONS = ROOT / "tests" / "e2e" / "jobs" / "durations.py"
 PARTITIONED = ROOT / "tests" / "e2e" / "jobs" / "partitioned_sessions.py"
 # One record at a time and checkpoints almost without a pause: a run lasts seconds.
 SLOW = {
@@ -110,11 +115,13 @@ def kill_often(
 ) -> None:
     """Job after job, until so many kills have come to pass."""
     rng, story, kills = Random(seed), [f"seed {seed}"], 0
-    while kills < times:
-        directory = tmp_path / f"after-{kills}-kills"
+    for number in itertools.count():
+        directory = tmp_path / f"job-{number}"
         directory.mkdir()
         job = Killed(CommandLine(directory), words, golden, rng, story)
         kills += job.until_finished(wait, times - kills)
+        if kills == times:
+            return
 
 
 def set_to(settings: dict[str, str]) -> list[str]:
@@ -141,3 +148,30 @@ def test_output_is_golden_when_the_job_is_killed_in_the_middle_of_commits(
     settings = {**SLOW, "execution.checkpointing.interval": "100ms"}
     words: list[str | Path] = [*set_to(settings), PARTITIONED, "--", log]
     kill_often(tmp_path, words, golden, 3, while_it_commits, times=10)
+
+
+@pytest.mark.parametrize(("backend", "seed"), [("heap", 4), ("rocksdb", 5)])
+def test_state_timers_and_side_outputs_are_right_whenever_the_job_is_killed(
+    tmp_path: Path, backend: str, seed: int
+) -> None:
+    events, golden = tasks(5_000)
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    settings = {**SLOW, "state.backend.type": backend}
+    words: list[str | Path] = [*set_to(settings), DURATIONS, "--", path]
+    kill_often(tmp_path, words, golden, seed, at_any_moment, times=5)
+
+
+def tasks(count: int) -> tuple[list[dict[str, Any]], Rows]:
+    """Starts and ends in order of time, and what must be known of each task in the end."""
+    rng, events, known = Random(count), [], []
+    for number in range(count):
+        task, start = f"t{number}", number * 60_000
+        events.append({"task": task, "kind": "START", "ts": start})
+        if rng.random() < 0.8:
+            duration_ms = rng.randrange(4 * 3_600_000)
+            events.append({"task": task, "kind": "END", "ts": start + duration_ms})
+            known.append({"task": task, "duration_ms": duration_ms})
+        else:
+            known.append({"task": task, "start": start})
+    return sorted(events, key=itemgetter("ts")), rows(known)

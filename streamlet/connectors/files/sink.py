@@ -203,8 +203,9 @@ class FileSink(Sink[Any]):
         return RestoreError(
             f"{self._directory} already holds output of this job: {found}\n"
             f"and write these records again:\n{shown}{more}\n"
-            "  --resume goes on from the latest checkpoint instead; --discard-later-output removes\n"
-            "  these files; --keep-later-output leaves them, and their records are there twice"
+            "  --resume goes on from the latest checkpoint instead;\n"
+            "  --discard-later-output removes these files;\n"
+            "  --keep-later-output leaves them, and their records are there twice"
         )
 
     def close(self) -> None:
