@@ -55,7 +55,7 @@ class ValueState(Generic[T]):
             kept = self._codec.decode(kept.payload)
         return kept  # type: ignore[no-any-return]
 
-    def update(self, value: T) -> None:
+    def update(self, value: T | None) -> None:
         """Sets the value; None clears it (ST-2)."""
         if value is None:
             self._table.remove(self._log.key)
@@ -85,7 +85,7 @@ class WindowValueState(ValueState[T]):
             kept = self._default
         return handed_out(kept, self._codec)  # type: ignore[no-any-return]
 
-    def update(self, value: T) -> None:
+    def update(self, value: T | None) -> None:
         if value is None:
             self._cell.remove()
         else:

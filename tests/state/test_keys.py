@@ -167,7 +167,7 @@ def test_numpy_scalars_become_python_numbers() -> None:
         NEW_YEAR.replace(tzinfo=None),
         [1],
         {},
-        object(),
+        object,
         1j,
         (1, [2]),
         frozenset({1}),
