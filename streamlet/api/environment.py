@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -229,6 +230,10 @@ class StreamExecutionEnvironment:
         result = run_job(request)
         if self._run:
             self._run.results.append(result)
+        elif result.state == "SUSPENDED":
+            arguments = ["--", *sys.argv[1:]] if sys.argv[1:] else []
+            command = shlex.join(["streamlet", "run", "--resume", request.script, *arguments])
+            _log.warning("job %s was interrupted; go on with: %s", result.job_id, command)
         return result
 
     def _request(

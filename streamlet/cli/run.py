@@ -97,8 +97,9 @@ def resume_command(argv: Sequence[str]) -> str:
 
 def summary(result: JobResult) -> str:
     """What a run did, in one line."""
+    ended = result.state.lower() if result.savepoint_path is None else "stopped"
     parts = [
-        f"{result.state.lower()} in {duration(result.duration_ms)}",
+        f"{ended} in {duration(result.duration_ms)}",
         f"{count(result.records_in)} records in, {count(result.records_out)} out",
     ]
     if result.last_checkpoint is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from streamlet.cli.tables import columns, count, duration, size
 
-HEAD = ("operator", "par", "in", "out", "in/s", "lag", "busy", "state", "late")
+HEAD = ("operator", "par", "in", "out", "in/s", "lag", "busy", "late")
 _END_OF_TIME = 2**62
 
 
@@ -47,7 +47,6 @@ def operator_cells(operator: Mapping[str, Any], rates: Mapping[str, float]) -> t
         "-" if rate is None else f"{rate:,.0f}",
         lag_words(operator),
         f"{operator['busy']:.0%}",
-        count(operator["state_entries"]),
         count(operator["late_dropped"]),
     )
 

@@ -75,7 +75,6 @@ class Progress:
             "watermark_ms": watermark_ms if watermark_ms > MIN_TIMESTAMP else None,
             "watermark_lag_ms": now_ms - watermark_ms if has_watermark else None,
             "busy": max(busy, default=0.0),
-            "state_entries": None,
             "late_dropped": sum(int(r.metrics.get("numLateRecordsDropped", 0)) for r in reports),
         }
 

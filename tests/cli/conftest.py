@@ -57,7 +57,6 @@ def operator(uid: str, name: str, **numbers: Any) -> dict[str, Any]:
         "watermark_ms": 1_000,
         "watermark_lag_ms": 4_200,
         "busy": 0.25,
-        "state_entries": None,
         "late_dropped": 0,
         **numbers,
     }

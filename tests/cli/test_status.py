@@ -17,8 +17,8 @@ from streamlet.cli.status import (
 def test_one_line_for_the_job_and_one_per_operator(status: dict[str, Any]) -> None:
     job, head, source, sessions = status_text(status, {"ses": 1_500.4}).splitlines()
     assert job == "clicks (a1b2c3), running, up 1m 23s, checkpoint 7 (5.1 MB in 120ms)"
-    assert head.split() == ["operator", "par", "in", "out", "in/s", "lag", "busy", "state", "late"]
-    assert source.split() == ["clicks", "2", "0", "12,000", "-", "4.2s", "25%", "-", "0"]
+    assert head.split() == ["operator", "par", "in", "out", "in/s", "lag", "busy", "late"]
+    assert source.split() == ["clicks", "2", "0", "12,000", "-", "4.2s", "25%", "0"]
     assert sessions.split()[2:5] == ["12,000", "340", "1,500"]
 
 

@@ -53,8 +53,15 @@ class CommandLine:
 
     def start(self, *words: str | Path) -> Running:
         """Starts the command and comes back at once."""
+        return self._start(self._words(words))
+
+    def start_python(self, *words: str | Path) -> Running:
+        """Starts python itself, with the home and the directory of the command."""
+        return self._start([sys.executable, *map(str, words)])
+
+    def _start(self, words: list[str]) -> Running:
         return subprocess.Popen(
-            self._words(words),
+            words,
             cwd=self.directory,
             env=self._environment(),
             stdout=subprocess.PIPE,

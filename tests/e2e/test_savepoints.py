@@ -159,3 +159,24 @@ def test_a_cancelled_job_keeps_its_checkpoints_and_resumes(
         assert streamlet("stop", NAME, "--drain").code == 0
         assert job.wait(60) == 0
     assert written(out_of(streamlet)) == golden
+
+
+def test_an_interrupted_job_that_python_runs_says_how_to_resume_too(
+    streamlet: CommandLine, logs: Logs, golden: Rows
+) -> None:
+    logs.grow(0, 5_000)
+    job = streamlet.start_python(JOB, logs.directory, out_of(streamlet))
+    try:
+        streamlet.wait_for(NAME, job, read=5_000)
+        job.send_signal(signal.SIGINT)
+        _, err = job.communicate(timeout=60)
+    finally:
+        job.kill()
+    command = err.partition("go on with: streamlet ")[2].strip()
+    assert command == f"run --resume {JOB} -- {logs.directory} {out_of(streamlet)}"
+    logs.grow(5_000, logs.count)
+    with running(streamlet, logs, "--resume") as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
