@@ -1,6 +1,5 @@
 """How long each task took from START to END, and which did not end within four hours.
 
-    streamlet run examples/start_end_duration.py
     streamlet run examples/start_end_duration.py -- EVENTS.jsonl
 
 An event is {"task": ..., "kind": "START" or "END", "ts": epoch ms}. A task starts once; its own
@@ -8,7 +7,6 @@ events are in order, those of different tasks need not be, by up to a minute.
 """
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from streamlet import (
@@ -23,15 +21,7 @@ from streamlet import (
 from streamlet.connectors.files import FileSource
 
 LIMIT_MS = to_ms("4h")
-EVENTS = [
-    {"task": "backup", "kind": "START", "ts": 0},
-    {"task": "report", "kind": "START", "ts": to_ms("30m")},
-    {"task": "backup", "kind": "END", "ts": to_ms("2h")},
-]
 OVERDUE = OutputTag("overdue")
-
-
-Context = KeyedProcessFunction.Context
 
 
 class StartEndDuration(KeyedProcessFunction[str, dict[str, Any], dict[str, Any]]):
@@ -40,7 +30,7 @@ class StartEndDuration(KeyedProcessFunction[str, dict[str, Any], dict[str, Any]]
     def open(self, ctx: RuntimeContext, /) -> None:
         self.start = ctx.get_state(ValueStateDescriptor("start", int))
 
-    def process_element(self, event: dict[str, Any], ctx: Context, /) -> Iterator[Any]:
+    def process_element(self, event: dict[str, Any], ctx: Any, /) -> Any:
         timers, start = ctx.timer_service(), self.start.value()
         if event["kind"] == "START":
             self.start.update(event["ts"])
@@ -50,23 +40,20 @@ class StartEndDuration(KeyedProcessFunction[str, dict[str, Any], dict[str, Any]]
             self.start.clear()
             yield {"task": ctx.get_current_key(), "duration_ms": event["ts"] - start}
 
-    def on_timer(self, timestamp: int, ctx: Context, /) -> Iterator[Any]:
+    def on_timer(self, timestamp: int, ctx: Any, /) -> Any:
         yield OVERDUE, {"task": ctx.get_current_key(), "start": self.start.value()}
         self.start.clear()
 
 
-def main(path: str | None = None) -> None:
+def main(path: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     strategy = WatermarkStrategy.for_bounded_out_of_orderness("1m").with_timestamp_assigner("ts")
-    if path:
-        events = env.from_source(FileSource.json_lines(path), strategy, "events")
-    else:
-        events = env.from_collection(EVENTS, strategy, "events")
-    durations = events.uid("events").key_by("task").process(StartEndDuration()).uid("durations")
+    events = env.from_source(FileSource.json_lines(path), strategy, "events").uid("events")
+    durations = events.key_by("task").process(StartEndDuration()).uid("durations")
     durations.print().uid("print")
     durations.get_side_output(OVERDUE).print("overdue").uid("print-overdue")
     env.execute("start-end-duration")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) == 2 else sys.exit(__doc__)

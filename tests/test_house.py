@@ -15,6 +15,7 @@ import streamlet
 from streamlet.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = Path(__file__).parents[1] / "examples"
 PACKAGE = ROOT / "streamlet"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 400
@@ -142,3 +143,8 @@ def test_documented_python_compiles() -> None:
         except SyntaxError as error:
             broken.append(f"{place}: {error}")
     assert not broken
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_example_fits_one_screen(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 60

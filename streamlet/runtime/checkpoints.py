@@ -61,6 +61,8 @@ class CheckpointSettings:
     retained: int
     savepoints: Path
     """Where savepoints go unless the request says otherwise."""
+    on_stop_savepoint: Callable[[], None]
+    """Called in a thread when the savepoint of a stop is durable, before sinks commit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,8 @@ class Checkpoints:
         pending.is_durable = True
         if pending.kind is CheckpointKind.STOP_SAVEPOINT:
             self.stop_savepoint = FoundCheckpoint(pending.checkpoint_id, pending.directory)
+            # Before the commit: whoever resumes after a crash in it must not go further back.
+            await _in_thread(self._settings.on_stop_savepoint)
         if pending.kind.commits:
             await _in_thread(lambda: self._commit(pending))
             self._post(CheckpointComplete(pending.checkpoint_id))
@@ -179,9 +183,9 @@ class Checkpoints:
         return self._complete(pending, directory, size_bytes)
 
     def on_decline(self, decline: DeclineCheckpoint) -> None:
-        """A task could not write its part; raises what no later checkpoint could write either."""
-        if decline.fatal is not None:
-            raise decline.fatal
+        """A task could not write its part; raises what no later checkpoint could make up for."""
+        if decline.error is not None:
+            raise decline.error
         if self._pending is not None and decline.checkpoint_id == self._pending.checkpoint_id:
             self._fail(decline.reason)
 

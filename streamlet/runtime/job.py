@@ -233,6 +233,7 @@ class Job:
             tolerable_failures=config[f"{prefix}.tolerable-failed-checkpoints"],
             retained=config[f"{prefix}.num-retained"],
             savepoints=config[f"{prefix}.savepoint-dir"],
+            on_stop_savepoint=self._on_stop_savepoint,
         )
 
     def _first_checkpoint_id(self, restored: Path | None) -> int:
@@ -292,6 +293,12 @@ class Job:
         """The first one is recorded, so that a later loss of all of them is noticed."""
         is_first, self._record.last_checkpoint = not self._record.last_checkpoint, checkpoint_id
         if is_first and self._request.is_recorded:
+            self._storage.write_run(self._record)
+
+    def _on_stop_savepoint(self) -> None:
+        """Recorded before the sinks commit it, so that a crash between resumes from it."""
+        self._record.savepoint = self._stop_savepoint()
+        if self._request.is_recorded:
             self._storage.write_run(self._record)
 
     def _end_record(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
 from streamlet.checkpoint.restore import KeyedShare
-from streamlet.errors import FatalError
 from streamlet.plan import ExecutionPlan
 
 Split: TypeAlias = tuple[str, Any]
@@ -116,8 +115,8 @@ class DeclineCheckpoint:
     task: TaskId
     checkpoint_id: int
     reason: str
-    fatal: FatalError | None = None
-    """What the next checkpoint would meet again: the job must stop."""
+    error: Exception | None = None
+    """With which the attempt cannot go on, because no later checkpoint could make up for it."""
 
 
 @dataclass(frozen=True, slots=True)

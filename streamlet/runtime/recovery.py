@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streamlet.checkpoint.disk import Disk
-from streamlet.checkpoint.manifest import Manifest, OperatorEntry, read_manifest
+from streamlet.checkpoint.manifest import OperatorEntry, read_manifest
 from streamlet.checkpoint.operator_state import OperatorItems, read_operator_state, spread
 from streamlet.checkpoint.restore import (
     KeyedShare,
@@ -60,12 +60,6 @@ def recover(
             _deal_keyed(recovery, vertex, op, saved.get(op.uid), directory)
             _deal_items(recovery, vertex, op, items.get(op.uid, OperatorItems()))
     return recovery
-
-
-def is_at_end(disk: Disk, directory: Path) -> bool:
-    """Whether the checkpoint was taken when all input had been read."""
-    manifest: Manifest = read_manifest(disk, directory)
-    return manifest.is_end
 
 
 def _restoring(vertex: PlannedVertex, operator: PlannedOperator) -> RestoringOperator:

@@ -122,15 +122,24 @@ class SnapshotWriter:
         export = None if barrier.savepoint_directory is None else Path(barrier.savepoint_directory)
         try:
             files = await self._write(frozen, checkpoint_id, export)
+        except Exception as error:
+            self._decline(checkpoint_id, error, is_final=isinstance(error, FatalError))
+            return
+        try:
             for snapshot in snapshots.values():
                 if snapshot.sync is not None:
                     await self._in_thread(snapshot.sync)
         except Exception as error:
-            _log.warning("checkpoint %d failed in task %s: %s", checkpoint_id, self._task, error)
-            fatal = error if isinstance(error, FatalError) else None
-            self._tell(DeclineCheckpoint(self._task, checkpoint_id, str(error), fatal))
+            # The next sync speaks of the next output only: what this one left must not be
+            # committed by a later checkpoint, so the attempt ends here.
+            self._decline(checkpoint_id, error, is_final=True)
             return
         self._tell(TaskAck(self._task, checkpoint_id, self._acks(snapshots, files)))
+
+    def _decline(self, checkpoint_id: int, error: Exception, *, is_final: bool) -> None:
+        _log.warning("checkpoint %d failed in task %s: %s", checkpoint_id, self._task, error)
+        final = error if is_final else None
+        self._tell(DeclineCheckpoint(self._task, checkpoint_id, str(error), final))
 
     async def _spill(self, frozen: Frozen | None) -> None:
         try:

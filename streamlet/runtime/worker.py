@@ -8,6 +8,7 @@ import shutil
 from contextlib import suppress
 from random import Random
 
+from streamlet.errors import FatalError
 from streamlet.runtime.deployment import Deployed, Deployment, StateSettings
 from streamlet.runtime.interpreter import tuned_interpreter
 from streamlet.runtime.messages import (
@@ -111,7 +112,7 @@ class Worker:
         self._early.clear()
         async with asyncio.TaskGroup() as group:
             for task in deployed.tasks.values():
-                group.create_task(task.run())
+                group.create_task(_run_task(task))
 
     async def _close_attempt(self, deploy: Deploy, running: asyncio.Task[None]) -> None:
         running.cancel()  # it has ended, unless the worker itself was cancelled
@@ -142,6 +143,17 @@ class Worker:
         for task in self._deployed.tasks.values():
             if _is_for(task, message):
                 task.post(message)
+
+
+async def _run_task(task: Task) -> None:
+    """Runs the task; a cancellation that nobody asked for comes from user code and is a failure."""
+    try:
+        await task.run()
+    except asyncio.CancelledError as error:
+        current = asyncio.current_task()
+        if current is not None and not current.cancelling():
+            raise FatalError(f"a function in task {task.task} raised CancelledError") from error
+        raise
 
 
 def _is_for(task: Task, message: ToTask) -> bool:

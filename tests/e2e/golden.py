@@ -55,8 +55,8 @@ def _sessions_of(client: str, clicks: list[tuple[int, int]]) -> list[dict[str, o
     return [
         {
             "client": client,
-            "start": group[0][0],
-            "end": group[-1][0] + GAP_MS,
+            "window_start": group[0][0],
+            "window_end": group[-1][0] + GAP_MS,
             "clicks": len(group),
             "bytes": sum(size for _, size in group),
         }

@@ -45,8 +45,14 @@ def events(count: int) -> list[dict[str, Any]]:
     return sorted(made, key=lambda event: event["ts"] + rng.randrange(50_000))
 
 
-def test_without_arguments_one_task_ends_and_one_is_overdue(run_example: RunExample) -> None:
-    assert run_example("start_end_duration").out.splitlines() == [
+def test_one_task_ends_and_one_is_overdue(run_example: RunExample, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(
+        '{"task": "backup", "kind": "START", "ts": 0}\n'
+        '{"task": "report", "kind": "START", "ts": 1800000}\n'
+        '{"task": "backup", "kind": "END", "ts": 7200000}\n'
+    )
+    assert run_example("start_end_duration", "--", path).out.splitlines() == [
         "{'task': 'backup', 'duration_ms': 7200000}",
         "overdue> {'task': 'report', 'start': 1800000}",
     ]

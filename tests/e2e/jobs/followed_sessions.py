@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from streamlet import EventTimeSessionWindows, StreamExecutionEnvironment, WatermarkStrategy
+from streamlet import aggregates as agg
 from streamlet.connectors.files import FileSink, FileSource
 
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "click_sessions.py"))
@@ -25,7 +26,7 @@ def main(logs: str, out_dir: str) -> None:
         .uid("parse")
         .key_by("client")
         .window(EventTimeSessionWindows.with_gap("30m"))
-        .reduce(EXAMPLE["add"], EXAMPLE["with_bounds"])
+        .agg(clicks=agg.count(), bytes=agg.sum("bytes"))
         .uid("sessionize")
         .sink_to(FileSink.json_lines(out_dir))
         .uid("sessions")

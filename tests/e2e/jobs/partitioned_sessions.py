@@ -10,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 from streamlet import EventTimeSessionWindows, StreamExecutionEnvironment, WatermarkStrategy
+from streamlet import aggregates as agg
 from streamlet.connectors.files import FileSink, FileSource
 
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "click_sessions.py"))
@@ -31,7 +32,7 @@ def main(access_log: str, out_dir: str) -> None:
         .uid("parse")
         .key_by("client")
         .window(EventTimeSessionWindows.with_gap("30m"))
-        .reduce(EXAMPLE["add"], EXAMPLE["with_bounds"])
+        .agg(clicks=agg.count(), bytes=agg.sum("bytes"))
         .uid("sessionize")
         .sink_to(FileSink.json_lines(out_dir, partition_by=partition))
         .uid("sessions")
