@@ -61,7 +61,8 @@ class SinkWriter(ABC, Generic[T]):
 
     def sync(self) -> None:
         """Makes durable what the last `prepare_commit` spoke of. Called in a thread, while
-        `write` goes on; the checkpoint is acknowledged only after it."""
+        `write` goes on; the checkpoint is acknowledged only after it. An exception ends the
+        attempt: after a failed fsync nobody knows what is on the disk."""
 
     def close(self) -> None:
         """Gives back what the writer holds. Called once, on every way out."""

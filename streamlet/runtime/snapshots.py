@@ -130,9 +130,11 @@ class SnapshotWriter:
                 if snapshot.sync is not None:
                     await self._in_thread(snapshot.sync)
         except Exception as error:
-            # The next sync speaks of the next output only: what this one left must not be
-            # committed by a later checkpoint, so the attempt ends here.
-            self._decline(checkpoint_id, error, is_final=True)
+            # After a failed fsync a second one may succeed although the data is gone. A later
+            # checkpoint would commit that output, so the attempt ends: it is written again.
+            failure = TransientError(f"output could not be made durable: {error}")
+            failure.__cause__ = error
+            self._decline(checkpoint_id, failure, is_final=True)
             return
         self._tell(TaskAck(self._task, checkpoint_id, self._acks(snapshots, files)))
 

@@ -188,10 +188,8 @@ def test_checkpoint_that_takes_too_long_is_given_up_and_the_next_one_holds_all()
 
 
 @pytest.mark.parametrize("tolerated", [0, 5])
-def test_parts_that_cannot_be_written_decline_the_checkpoint_and_lose_nothing(
-    tolerated: int,
-) -> None:
-    """CP-40, CP-41: in a row they fail the job, which restarts; tolerated ones are skipped."""
+def test_output_that_cannot_be_made_durable_is_written_again(tolerated: int) -> None:
+    """However many failed checkpoints are tolerated: after a failed fsync the data may be gone."""
     may_sync = threading.Event()
     may_sync.set()
     sink = SlowSync(may_sync, failures=2)
@@ -202,7 +200,7 @@ def test_parts_that_cannot_be_written_decline_the_checkpoint_and_lose_nothing(
     assert sink.committed.values == list(range(100))
 
 
-def test_too_many_failed_checkpoints_fail_a_job_that_may_not_restart() -> None:
+def test_output_that_cannot_be_made_durable_fails_a_job_that_may_not_restart() -> None:
     may_sync = threading.Event()
     may_sync.set()
     sink = SlowSync(may_sync, failures=10**6)
@@ -212,4 +210,4 @@ def test_too_many_failed_checkpoints_fail_a_job_that_may_not_restart() -> None:
     env.from_source(DataGenSource(lambda index: index, rate=1_000)).sink_to(sink)
     with pytest.raises(TransientError, match="the disk is full"):
         env.execute("failing")
-    assert 10**6 - sink.failures >= 3
+    assert sink.committed.values == []
