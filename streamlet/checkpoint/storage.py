@@ -12,7 +12,7 @@ is durable.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -93,8 +93,11 @@ class CheckpointStorage:
         found = self.whole_checkpoints(self.run)
         return found[-1] if found else None
 
-    def retain(self, count: int) -> None:
+    def retain(self, count: int, earlier_runs: Collection[str] = ()) -> None:
         """Deletes what the `count` newest checkpoints of this run do not need.
+
+        Once there are so many, the checkpoints of the earlier runs it went on from go as well: no
+        file of theirs is needed since this run's first checkpoint.
 
         Files for a checkpoint newer than the newest complete one are still being written or may yet
         be referenced: they stay. Safe to be cut off anywhere: manifests go before their files.
@@ -108,6 +111,17 @@ class CheckpointStorage:
             match = _STATE_FILE_NAME.fullmatch(path.name)
             if match and int(match[1]) <= newest and path.name not in live:
                 self._disk.remove(path)
+        if len(found) >= count:
+            # By what is there: the ids come from a savepoint's manifest, which anyone may have made.
+            for run in self._disk.list(self._job):
+                if run.name in earlier_runs and run != self.run:
+                    self._forget(run)
+
+    def _forget(self, run: Path) -> None:
+        """Deletes a run's checkpoints; what became of it stays on record."""
+        for found in self.whole_checkpoints(run):
+            discard(self._disk, found.directory)
+        self._disk.remove(run / "state")
 
     def _files_of(self, found: FoundCheckpoint) -> Iterator[str]:
         # Names, which no two files of a run share: paths differ by links and by what is relative.

@@ -267,7 +267,7 @@ class Checkpoints:
     def _sweep(self) -> None:
         """Drops what no retained checkpoint needs; what cannot be dropped now is next time."""
         try:
-            self._storage.retain(self._settings.retained)
+            self._storage.retain(self._settings.retained, self._run_ids[:-1])
         except (OSError, RestoreError) as error:
             _log.warning("old checkpoints could not be removed: %s", error)
 

@@ -134,6 +134,27 @@ def test_retention_with_fewer_checkpoints_than_are_kept_removes_none(tmp_path: P
     assert names(storage.state) == ["1-base.parquet"]
 
 
+def test_retention_forgets_the_runs_it_went_on_from_once_it_has_enough_of_its_own(
+    tmp_path: Path,
+) -> None:
+    first, stranger = storage_of(tmp_path, "first"), storage_of(tmp_path, "stranger")
+    add_checkpoint(first, 1, "1-base.parquet")
+    add_checkpoint(stranger, 2, "2-base.parquet")
+    outside = tmp_path / "outside" / "state"
+    outside.mkdir(parents=True)
+    storage = storage_of(tmp_path, "second")
+    add_checkpoint(storage, 3, "3-base.parquet")
+    lineage = ["first", "second", "../outside", "../../outside"]
+    storage.retain(2, lineage)
+    assert names(first.run) == ["chk-1", "state"]
+    add_checkpoint(storage, 4, "3-base.parquet")
+    storage.retain(2, lineage)
+    assert names(first.run) == []
+    assert names(stranger.run) == ["chk-2", "state"]
+    assert names(storage.run) == ["chk-3", "chk-4", "state"]
+    assert outside.exists()
+
+
 @pytest.mark.parametrize("kind", ["relative", "link"])
 def test_retention_knows_live_files_however_the_root_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
