@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamlet.connectors.files.line_reader import MALFORMED, FileReader
 from streamlet.connectors.files.malformed import MalformedRecords, Place
-from streamlet.connectors.files.records import RecordShape, rows_of, to_python
+from streamlet.connectors.files.records import RecordShape, to_microseconds
 from streamlet.connectors.files.splits import FileSplit
 from streamlet.connectors.files.streams import has_changed, reading
 from streamlet.errors import FatalError
@@ -47,8 +47,7 @@ class ParquetReader(FileReader):
         if table is None:
             return None
         part = table.slice(self._row, max_records)
-        rows = rows_of(part.column_names, [to_python(column) for column in part.columns])
-        records = self._shaped(rows)
+        records = self._shaped(part.to_pylist())
         self._row += part.num_rows
         if self._row >= table.num_rows:
             self._group, self._row, self._table = self._group + 1, 0, None
@@ -60,7 +59,7 @@ class ParquetReader(FileReader):
                 names = None if self._schema is None else self._known_names()
                 table = self._file.read_row_group(self._group, columns=names)
             if self._row < table.num_rows:
-                self._table = table if self._schema is None else self._cast(table)
+                self._table = to_microseconds(table if self._schema is None else self._cast(table))
             else:
                 self._group, self._row = self._group + 1, 0
         return self._table

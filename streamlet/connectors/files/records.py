@@ -72,7 +72,8 @@ def convert_column(values: list[Any], column: pa.Field, from_text: bool) -> list
                 raise MalformedError(f"field {column.name!r} is {value!r}, expected {column.type}")
     try:
         array = _to_array(values, column.type)
-        return to_python(array)
+        converted: list[Any] = _in_microseconds(array).to_pylist()
+        return converted
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise MalformedError(f"field {column.name!r} is no {column.type}: {error}") from error
 
@@ -98,14 +99,19 @@ def _to_array(values: list[Any], type_: pa.DataType) -> pa.Array:
     return pa.array(values, type_)
 
 
-def to_python(array: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """The values as Python objects; nanoseconds, which datetime lacks, are cut to microseconds."""
+def to_microseconds(table: pa.Table) -> pa.Table:
+    """The table with its nanoseconds, which datetime lacks, cut to microseconds."""
+    for index, column in enumerate(table.schema):
+        table = table.set_column(index, column.name, _in_microseconds(table.column(index)))
+    return table
+
+
+def _in_microseconds(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     import pyarrow as pa
 
     if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
-    values: list[Any] = array.to_pylist()
-    return values
+        return array.cast(pa.timestamp("us", array.type.tz), safe=False)
+    return array
 
 
 def _maker(record_type: type, *, from_text: bool) -> Callable[[Any], Any]:
