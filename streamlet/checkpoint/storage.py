@@ -112,7 +112,7 @@ class CheckpointStorage:
             if match and int(match[1]) <= newest and path.name not in live:
                 self._disk.remove(path)
         if len(found) >= count:
-            # By what is there: the ids come from a savepoint's manifest, which anyone may have made.
+            # By what is there: the ids come from a manifest, which anyone may have made.
             for run in self._disk.list(self._job):
                 if run.name in earlier_runs and run != self.run:
                     self._forget(run)
