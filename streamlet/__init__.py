@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamlet.api.environment import StreamExecutionEnvironment
     from streamlet.api.keyed import KeyedStream
-    from streamlet.api.result import JobClient, JobResult
     from streamlet.api.stream import DataStream, StreamSink
     from streamlet.api.windowed import WindowedStream
     from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, OutputTag
@@ -49,15 +48,20 @@ if TYPE_CHECKING:
     )
     from streamlet.functions import (
         AggregateFunction,
+        CheckpointedFunction,
         Function,
         KeyedProcessFunction,
+        OperatorStateStore,
         ProcessFunction,
         ProcessWindowFunction,
         ReduceFunction,
         RuntimeContext,
+        SnapshotContext,
         TimerService,
     )
     from streamlet.plan import ExecutionPlan
+    from streamlet.runtime.run import JobClient
+    from streamlet.runtime.setup import JobResult
     from streamlet.sink import Sink, SinkWriter, WriterContext
     from streamlet.source import PartitionedSource, PartitionReader, Source, SplitEnumerator
     from streamlet.state.descriptors import (
@@ -74,6 +78,7 @@ if TYPE_CHECKING:
         ReducingState,
         ValueState,
     )
+    from streamlet.state.ttl import StateTtlConfig
     from streamlet.units import to_ms
 
 __version__ = "0.1.0"
@@ -81,10 +86,6 @@ __version__ = "0.1.0"
 _HOMES = {
     "api.environment": ("StreamExecutionEnvironment",),
     "api.keyed": ("KeyedStream",),
-    "api.result": (
-        "JobClient",
-        "JobResult",
-    ),
     "api.stream": (
         "DataStream",
         "StreamSink",
@@ -115,15 +116,20 @@ _HOMES = {
     ),
     "functions": (
         "AggregateFunction",
+        "CheckpointedFunction",
         "Function",
         "KeyedProcessFunction",
+        "OperatorStateStore",
         "ProcessFunction",
         "ProcessWindowFunction",
         "ReduceFunction",
         "RuntimeContext",
+        "SnapshotContext",
         "TimerService",
     ),
     "plan": ("ExecutionPlan",),
+    "runtime.run": ("JobClient",),
+    "runtime.setup": ("JobResult",),
     "sink": (
         "Sink",
         "SinkWriter",
@@ -149,6 +155,7 @@ _HOMES = {
         "ReducingState",
         "ValueState",
     ),
+    "state.ttl": ("StateTtlConfig",),
     "units": ("to_ms",),
 }
 """Public names by the module they live in, which is imported when a name is first used."""
@@ -161,6 +168,7 @@ __all__ = [
     "AggregateFunction",
     "AggregatingState",
     "AggregatingStateDescriptor",
+    "CheckpointedFunction",
     "ConfigError",
     "DataStream",
     "EventTimeSessionWindows",
@@ -176,6 +184,7 @@ __all__ = [
     "ListStateDescriptor",
     "MapState",
     "MapStateDescriptor",
+    "OperatorStateStore",
     "OutputTag",
     "PartitionReader",
     "PartitionedSource",
@@ -190,8 +199,10 @@ __all__ = [
     "Sink",
     "SinkWriter",
     "SlidingEventTimeWindows",
+    "SnapshotContext",
     "Source",
     "SplitEnumerator",
+    "StateTtlConfig",
     "StateTypeError",
     "StreamExecutionEnvironment",
     "StreamSink",

@@ -16,6 +16,10 @@ job's restart strategy decides what happens then.
 
 from __future__ import annotations
 
+from typing import Final
+
+_LINE_CHARACTERS: Final = 200
+
 
 class StreamletError(Exception):
     """Base of all errors that streamlet itself raises."""
@@ -57,3 +61,23 @@ def note_place(error: BaseException, note: str) -> None:
     """Adds `note` to the error once, so that an error that crosses two layers says it once."""
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message on one line; never raises, whatever the error's own `__str__` does."""
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"<its str() raised {type(second).__name__}>"
+    first, _, rest = text.strip().partition("\n")
+    if rest or len(first) > _LINE_CHARACTERS:
+        first = first[:_LINE_CHARACTERS] + "..."
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def stop_iteration_raised() -> RuntimeError:
+    """For a function that raised StopIteration: a loop over its results in C ends there silently.
+
+    Python itself turns it into a RuntimeError in generators (PEP 479).
+    """
+    return RuntimeError("the function raised StopIteration; catch it, or give next() a default")

@@ -76,6 +76,23 @@ class TimerService(Protocol):
     def delete_processing_time_timer(self, timestamp: int, /) -> None: ...
 
 
+class OperatorStateStore(Protocol):
+    """Hands out lists of this subtask; asking twice for one name gives the same list."""
+
+    def get_operator_list_state(self, name: str, /) -> ListState[Any]:
+        """After a restore this subtask's even share of the elements of all subtasks."""
+
+    def get_union_list_state(self, name: str, /) -> ListState[Any]:
+        """After a restore the elements of all subtasks, in every subtask."""
+
+
+class SnapshotContext(OperatorStateStore, Protocol):
+    """What a CheckpointedFunction may ask about the checkpoint at hand."""
+
+    @property
+    def checkpoint_id(self) -> int: ...
+
+
 class Function:
     """Base of all user function classes; plain callables are shared, these are copied."""
 
@@ -84,6 +101,22 @@ class Function:
 
     def close(self) -> None:
         """Called on every way out: end of input, stop, cancel, failure."""
+
+
+class CheckpointedFunction(Function, ABC):
+    """A function with list state of its subtask; mixed into another, or alone with `__call__`.
+
+    Works in `map`, `flat_map`, `filter`, `process` and `reduce`. The lists are the function's:
+    it fills them, at the latest in `snapshot_state`, and reads them in `initialize_state`.
+    """
+
+    @abstractmethod
+    def initialize_state(self, ctx: OperatorStateStore, /) -> None:
+        """Called once per subtask and attempt, before `open`; what was restored is there."""
+
+    @abstractmethod
+    def snapshot_state(self, ctx: SnapshotContext, /) -> None:
+        """Called for every checkpoint: the lists must hold now what a restore has to find."""
 
 
 class ProcessFunction(Function, ABC, Generic[In, Out]):
@@ -127,14 +160,17 @@ class KeyedProcessFunction(Function, ABC, Generic[K, In, Out]):
 
 
 class ReduceFunction(Function, ABC, Generic[In]):
-    """Folds two records into one of the same type."""
+    """Folds two records into one of the same type; windows refuse one with `open` or `close`."""
 
     @abstractmethod
     def reduce(self, value1: In, value2: In, /) -> In: ...
 
 
 class AggregateFunction(Function, ABC, Generic[In, Acc, Out]):
-    """Folds records into an accumulator; `merge` is called only for session windows."""
+    """Folds records into an accumulator; `merge` is called only for session windows.
+
+    `open` and `close` are never called, and windows refuse a function that has them.
+    """
 
     @abstractmethod
     def create_accumulator(self) -> Acc: ...

@@ -168,6 +168,13 @@ class StreamGraph:
             [edge for edge in self.edges if edge.target_id in wanted],
         )
 
+    def check_uids(self) -> None:
+        """Refuses a uid that two nodes have: new ones may have joined ones executed before."""
+        first: dict[str, StreamNode] = {}
+        for node in self.nodes:
+            if node.uid is not None and (other := first.setdefault(node.uid, node)) is not node:
+                raise _uid_taken(node, other)
+
     def check_side_output(self, node_id: int, tag_id: str, location: str) -> None:
         """Refuses a side output that the node can never emit."""
         node = self.nodes[node_id]
@@ -184,12 +191,16 @@ class StreamGraph:
     def _check_uid(self, node: StreamNode) -> None:
         if not isinstance(node.uid, str) or not node.uid:
             raise GraphError(f"the uid of {node} must be a non-empty string, got {node.uid!r}")
-        for other in self.nodes:
+        for other in self.pending().nodes:  # what was executed before is another job
             if other.uid == node.uid and other.id != node.id:
-                raise GraphError(
-                    f"uid {node.uid!r} of {node} is already taken by {other}. "
-                    "A uid names one operator's state; give each its own."
-                )
+                raise _uid_taken(node, other)
+
+
+def _uid_taken(node: StreamNode, other: StreamNode) -> GraphError:
+    return GraphError(
+        f"uid {node.uid!r} of {node} is already taken by {other}. "
+        "A uid names one operator's state; give each its own."
+    )
 
 
 def check_parallelism(value: object, what: str) -> None:

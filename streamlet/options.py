@@ -125,7 +125,7 @@ OPTIONS: Final = {
             "execution.buffer-timeout",
             _duration(0),
             "100ms",
-            "How long a record waits for others to travel with.",
+            "How soon a source that had no record is asked again; records themselves never wait.",
         ),
         Option(
             "execution.state-recovery.path",

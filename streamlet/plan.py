@@ -29,7 +29,6 @@ class ChainLink(NamedTuple):
 class PlannedOperator:
     """One node of the graph, resolved. A source has `source` and `strategy`, and no `factory`."""
 
-    node_id: int
     uid: str
     name: str
     kind: str
@@ -89,7 +88,6 @@ class PlannedEdge:
     target_vertex: int
     tag_id: str | None
     partitioning: Partitioning
-    input_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class PlanDefaults:
 def plan_graph(graph: StreamGraph, defaults: PlanDefaults) -> ExecutionPlan:
     """The plan of the whole graph; raises GraphError for what cannot run."""
     _check_has_output(graph)
+    graph.check_uids()
     parallelism = {node.id: node.parallelism or defaults.parallelism for node in graph.nodes}
     max_parallelism = _resolve_max_parallelism(graph, parallelism, defaults)
     edges = [_resolve_edge(edge, graph, parallelism) for edge in graph.edges]
@@ -180,7 +181,6 @@ def _plan_operator(
 ) -> PlannedOperator:
     is_max_explicit = (node.max_parallelism or defaults.max_parallelism) is not None
     return PlannedOperator(
-        node_id=node.id,
         uid=uid.text,
         name=node.name,
         kind=node.kind,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter, itemgetter, length_hint
 from typing import Any, Final, TypeAlias
 
-from streamlet.errors import GraphError, RecordError, note_place
+from streamlet.errors import GraphError, RecordError, note_place, stop_iteration_raised
 
 Selector: TypeAlias = Callable[[Any], Any] | str | int
 """A callable, a field name (a dict's key or an attribute) or a position."""
@@ -163,7 +163,10 @@ def _call_column(function: Callable[[Any], Any]) -> Callable[[Sequence[Any]], li
     def select(records: Sequence[Any]) -> list[Any]:
         rest = iter(records)
         try:
-            return list(map(function, rest))
+            column = list(map(function, rest))
+            if len(column) < len(records):
+                raise stop_iteration_raised()
+            return column
         except Exception as error:
             record = records[len(records) - length_hint(rest) - 1]
             note_place(error, f"in {_describe_one(function)}, record {show_record(record)}")

@@ -7,10 +7,12 @@ A source is a set of splits. An enumerator (one per job, with the coordinator) f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
 
 from streamlet.elements import OutputTag, RowBatch, StreamStatus, Watermark
+from streamlet.errors import FatalError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +124,13 @@ class _PartitionEnumerator(SplitEnumerator):
         self._known: set[str] = set()
 
     def discover(self) -> Sequence[str]:
-        new = [name for name in self._source.list_partitions() if name not in self._known]
+        names = list(self._source.list_partitions())
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise FatalError(
+                f"list_partitions() of {self._source.name!r} names {twice[0]!r} twice; a partition "
+                "is read by one reader, so each needs a name of its own"
+            )
+        new = [name for name in names if name not in self._known]
         self._known.update(new)
         return new
 

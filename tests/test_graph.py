@@ -108,6 +108,27 @@ def test_after_an_execution_only_what_is_new_and_its_ancestors_are_pending() -> 
     assert [edge.target_id for edge in graph.pending().edges] == [mapped, late]
 
 
+def test_pipeline_that_is_built_again_after_its_execution_keeps_its_uids() -> None:
+    graph = StreamGraph()
+    graph.change(add(graph, "source"), uid="in")
+    graph.forget_executed()
+    again = add(graph, "source")
+    graph.change(again, uid="in")
+    assert graph.pending().nodes == [graph.nodes[again]]
+    graph.pending().check_uids()
+
+
+def test_uid_of_an_executed_operator_is_refused_in_a_job_that_reads_from_it() -> None:
+    graph = StreamGraph()
+    executed = add(graph, "source")
+    graph.change(executed, uid="in")
+    graph.forget_executed()
+    graph.change(add(graph, "source"), uid="in")
+    add(graph, "sink", executed)
+    with pytest.raises(GraphError, match=r"job\.py:2.*job\.py:1"):
+        graph.pending().check_uids()
+
+
 def test_keys_come_from_the_batch_selector_when_there_is_one() -> None:
     one = Hash(lambda record: record["k"], "k", ("k",))
     many = Hash(lambda record: 1 / 0, "k", ("k",), lambda records: [r["k"] for r in records])

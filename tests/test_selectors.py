@@ -141,6 +141,13 @@ def test_exception_of_a_callable_keeps_its_type_and_names_the_record() -> None:
     assert "by_price" in raised.value.__notes__[0]
 
 
+def test_stop_iteration_of_a_callable_does_not_end_the_batch_in_silence() -> None:
+    few = iter("ab")
+    with pytest.raises(RuntimeError, match="StopIteration") as raised:
+        compile_batch_selector(lambda record: next(few))([1, 2, 3, 4])
+    assert "record 3" in raised.value.__notes__[0]
+
+
 def test_description_names_fields_positions_and_where_a_function_stands() -> None:
     assert describe_selector("user", 0) == "field 'user', position 0"
     assert describe_selector(len) == "function len"

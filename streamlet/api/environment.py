@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypeVar
 
-from streamlet.api.call_site import call_site, refusal
+from streamlet.api.call_site import drop_engine_frames, refusal
 from streamlet.api.collect import CollectSink
+from streamlet.api.operator_result import new_node
 from streamlet.api.prepared import PlanOnly, PreparedRun, current_run
 from streamlet.api.stream import DataStream
 from streamlet.config import Configuration
 from streamlet.eventtime.watermarks import WatermarkStrategy
-from streamlet.graph import StreamGraph, StreamNode
+from streamlet.graph import StreamGraph
 from streamlet.planner import PlanDefaults, plan_graph
+from streamlet.runtime.setup import JobRequest, JobResult
 from streamlet.source import Source
 
 if TYPE_CHECKING:
     from streamlet.plan import ExecutionPlan
-    from streamlet.runtime.run import JobClient, JobRequest, JobResult
+    from streamlet.runtime.run import JobClient
     from streamlet.units import Duration
 
 T = TypeVar("T", default=Any)
@@ -95,10 +97,8 @@ class StreamExecutionEnvironment:
         """How far the job can ever be scaled; fixed by its first checkpoint."""
         return self.configure({"pipeline.max-parallelism": max_parallelism})
 
-    def set_runtime_mode(
-        self, mode: Literal["streaming", "batch", "automatic"]
-    ) -> StreamExecutionEnvironment:
-        """How bounded input is treated."""
+    def set_runtime_mode(self, mode: Literal["streaming"]) -> StreamExecutionEnvironment:
+        """Bounded input runs in streaming mode too, and ends; there is no other mode yet."""
         return self.configure({"execution.runtime-mode": mode})
 
     def disable_operator_chaining(self) -> StreamExecutionEnvironment:
@@ -125,17 +125,16 @@ class StreamExecutionEnvironment:
         strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
         if not isinstance(strategy, WatermarkStrategy):
             raise refusal("from_source", f"takes a WatermarkStrategy, got {watermark_strategy!r}")
-        node = StreamNode(
-            id=-1,
-            kind="source",
+        node = new_node(
+            "source",
+            None,
+            type(source).__name__,
             name=name or source.name,
-            location=call_site(),
             source=source,
             strategy=strategy,
             is_stateful=True,
             side_tags=None,
             has_own_name=name is not None,
-            description=type(source).__name__,
         )
         return DataStream.after(self, self.graph.add(node, []).id)
 
@@ -227,7 +226,13 @@ class StreamExecutionEnvironment:
         request = self._request(config, name, is_done, is_recorded=is_recorded)
         from streamlet.runtime.run import run_job  # not before: a plan needs no runtime
 
-        result = run_job(request)
+        try:
+            result = run_job(request)
+        except Exception as error:
+            # The command line shows what matters by itself, and all of it with --debug.
+            if self._run is None and os.environ.get("STREAMLET_DEBUG", "0") in ("", "0"):
+                drop_engine_frames(error)
+            raise
         if self._run:
             self._run.results.append(result)
         elif result.state == "SUSPENDED":
@@ -250,19 +255,16 @@ class StreamExecutionEnvironment:
         run.executions += 1
         if run.plan_only:
             raise PlanOnly(plan)
-        from streamlet.runtime.run import JobRequest
-
         run.may_resume = is_recorded and config[_INTERVAL] is not None
         self.graph.forget_executed()
         return JobRequest(
             plan=plan,
             name=name or _default_name(),
             config=config,
-            savepoint=run.savepoint
-            or (None if run.resume else config["execution.state-recovery.path"]),
+            # --resume is about this job's own checkpoints: a path in a file does not count then.
+            savepoint=None if run.resume else config["execution.state-recovery.path"],
             resume=run.resume,
-            allow_non_restored_state=run.allow_non_restored_state
-            or config["execution.state-recovery.ignore-unclaimed-state"],
+            allow_non_restored_state=config["execution.state-recovery.ignore-unclaimed-state"],
             later_output=run.later_output,
             on_progress=run.on_progress,
             stop_when=is_done,

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from streamlet.api.call_site import call_site, refusal
 from streamlet.errors import GraphError
+from streamlet.graph import StreamNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streamlet.api.environment import StreamExecutionEnvironment
-    from streamlet.graph import Edge, StreamNode
+    from streamlet.graph import Edge
     from streamlet.operators.operator import Operator
 
 
@@ -72,10 +73,8 @@ class OperatorResult:
 
 
 def new_node(
-    kind: str, factory: Callable[[], Operator], description: str = "", **settings: Any
+    kind: str, factory: Callable[[], Operator] | None, description: str = "", **settings: Any
 ) -> StreamNode:
     """A node for the call at hand, named after its kind until the user names it."""
-    from streamlet.graph import StreamNode
-
     fields = {"name": kind, "description": description, **settings}
     return StreamNode(id=-1, kind=kind, location=call_site(), factory=factory, **fields)

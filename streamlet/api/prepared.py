@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from streamlet.config import Configuration
 
 if TYPE_CHECKING:
-    from streamlet.api.result import JobResult
     from streamlet.plan import ExecutionPlan
+    from streamlet.runtime.setup import JobResult
 
 LaterOutput: TypeAlias = Literal["refuse", "keep", "discard"]
 """What to do with visible sink output that is newer than the checkpoint a job goes on from."""
@@ -23,14 +23,14 @@ JobStatus: TypeAlias = Mapping[str, Any]
 
 @dataclass(slots=True)
 class PreparedRun:
-    """How `get_execution_environment()` and `execute` behave in a script under `streamlet run`."""
+    """How `get_execution_environment()` and `execute` behave in a script under `streamlet run`.
+
+    The savepoint to start from, and whether state may be dropped, are settings of `config`.
+    """
 
     config: Configuration
-    savepoint: str | None = None
-    """The savepoint or checkpoint to start from."""
     resume: bool = False
     """Go on from the latest whole checkpoint of the job of that name."""
-    allow_non_restored_state: bool = False
     later_output: LaterOutput = "refuse"
     plan_only: bool = False
     """The first `execute` raises PlanOnly and runs nothing."""

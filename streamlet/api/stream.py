@@ -13,7 +13,7 @@ from streamlet.api.call_site import call_site, refusal
 from streamlet.api.operator_result import OperatorResult, new_node
 from streamlet.api.user_functions import checked_function, checked_selector, describe_function
 from streamlet.elements import OutputTag
-from streamlet.functions import ProcessFunction
+from streamlet.functions import CheckpointedFunction, ProcessFunction
 from streamlet.graph import (
     Broadcast,
     Custom,
@@ -60,18 +60,18 @@ class DataStream(OperatorResult, Generic[T]):
     def map(self, fn: Callable[[T], R]) -> DataStream[R]:
         """One result per record: what `fn` returns, None included."""
         kept = checked_function(fn, "map")
-        return self._then(new_node("map", partial(MapOperator, kept), describe_function(fn)))
+        return self._then(_function_node("map", partial(MapOperator, kept), kept))
 
     def flat_map(self, fn: Callable[[T], Iterable[R] | None]) -> DataStream[R]:
         """Any number of results per record: what `fn` yields or returns; None: none."""
         kept = checked_function(fn, "flat_map", may_yield=True)
         factory = partial(FlatMapOperator, kept)
-        return self._then(new_node("flat map", factory, describe_function(fn)))
+        return self._then(_function_node("flat map", factory, kept))
 
     def filter(self, fn: Callable[[T], object]) -> DataStream[T]:
         """Keeps the records for which `fn` gives something true."""
         kept = checked_function(fn, "filter")
-        return self._then(new_node("filter", partial(FilterOperator, kept), describe_function(fn)))
+        return self._then(_function_node("filter", partial(FilterOperator, kept), kept))
 
     @overload
     def process(self, function: ProcessFunction[T, R]) -> DataStream[R]: ...
@@ -82,9 +82,8 @@ class DataStream(OperatorResult, Generic[T]):
     def process(self, function: Any) -> DataStream[Any]:
         """A ProcessFunction or `fn(value, ctx)`: any number of results, and side outputs."""
         kept = checked_function(function, "process", ProcessFunction, may_yield=True)
-        description = describe_function(function)
         factory = partial(ProcessOperator, kept)
-        return self._then(new_node("process", factory, description, side_tags=None))
+        return self._then(_function_node("process", factory, kept, side_tags=None))
 
     def assign_timestamps_and_watermarks(self, strategy: WatermarkStrategy[Any]) -> DataStream[T]:
         """Replaces timestamps and watermarks by the strategy's."""
@@ -212,6 +211,14 @@ class DataStream(OperatorResult, Generic[T]):
 
     def _rerouted(self, partitioning: Partitioning) -> DataStream[T]:
         return DataStream(self._env, self._routed(partitioning), None)
+
+
+def _function_node(
+    kind: str, factory: Callable[[], Operator], function: object, **settings: Any
+) -> StreamNode:
+    """The node of a user function, which is stateful when it has list state."""
+    has_lists = isinstance(function, CheckpointedFunction)
+    return new_node(kind, factory, describe_function(function), is_stateful=has_lists, **settings)
 
 
 def _no_key(record: object) -> None:

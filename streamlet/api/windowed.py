@@ -22,7 +22,13 @@ from streamlet.eventtime.windows import (
     TumblingEventTimeWindows,
 )
 from streamlet.folds import Aggregate
-from streamlet.functions import AggregateFunction, ProcessWindowFunction, ReduceFunction
+from streamlet.functions import (
+    AggregateFunction,
+    CheckpointedFunction,
+    Function,
+    ProcessWindowFunction,
+    ReduceFunction,
+)
 from streamlet.operators.session import SessionWindowOperator
 from streamlet.operators.window import WindowOperator
 from streamlet.operators.window_contents import (
@@ -100,6 +106,7 @@ class WindowedStream(Generic[T]):
     def reduce(self, fn: Any, window_fn: Any = None) -> DataStream[Any]:
         """Folds the records of each window into one, as they come."""
         kept = checked_function(fn, "reduce", ReduceFunction)
+        _refuse_open_and_close("reduce", fn)
         last = self._checked_window_fn("reduce", window_fn)
         return self._then("reduce", partial(ReduceContents, kept, last), fn, window_fn)
 
@@ -114,6 +121,7 @@ class WindowedStream(Generic[T]):
     def aggregate(self, fn: Any, window_fn: Any = None) -> DataStream[Any]:
         """Folds the records of each window into an accumulator, as they come."""
         kept = checked_function(fn, "aggregate", AggregateFunction, is_plain_allowed=False)
+        _refuse_open_and_close("aggregate", fn)
         last = self._checked_window_fn("aggregate", window_fn)
         return self._then("aggregate", partial(AggregateContents, kept, last), fn, window_fn)
 
@@ -163,6 +171,13 @@ class WindowedStream(Generic[T]):
     def _then(
         self, method: str, contents: Contents, fn: object = None, window_fn: object = None
     ) -> DataStream[Any]:
+        for function in (fn, window_fn):
+            if isinstance(function, CheckpointedFunction):
+                raise refusal(
+                    method,
+                    f"got the CheckpointedFunction {describe_function(function)}: windows have no "
+                    "operator list state. Keep it before the window, or use global_state()",
+                )
         functions = [describe_function(f) for f in (fn, window_fn) if f is not None]
         may_tag = isinstance(window_fn, ProcessWindowFunction)
         late_tags = frozenset() if self._late_tag_id is None else frozenset({self._late_tag_id})
@@ -179,6 +194,19 @@ class WindowedStream(Generic[T]):
                 side_tags=None if may_tag else late_tags,
                 **({"parallelism": 1} if self._key.fields == () else {}),
             )
+        )
+
+
+def _refuse_open_and_close(method: str, fn: object) -> None:
+    """WN-42: a function that folds the elements of windows has no place to open anything."""
+    if not isinstance(fn, Function):
+        return
+    kind = type(fn)
+    if kind.open is not Function.open or kind.close is not Function.close:
+        raise refusal(
+            method,
+            f"folds records one by one: open() and close() of {describe_function(fn)} are not "
+            "called there. Do what needs them in the window function, or before the window",
         )
 
 

@@ -13,6 +13,7 @@ has ended still delivers barriers, because its sender lives until the job's last
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from streamlet.elements import Barrier, CancelBarrier
 
@@ -31,7 +32,7 @@ class Cancelled:
     checkpoint_id: int
 
 
-Outcome = Aligned | Cancelled | None
+Outcome: TypeAlias = Aligned | Cancelled
 
 
 class BarrierAlignment:

@@ -1,9 +1,13 @@
-"""Operator state of a checkpoint: split positions, committables, writer state; one small file."""
+"""Operator state of a checkpoint: split positions, committables, lists; one small file.
+
+An element of a list of a CheckpointedFunction is a row of its own, `(subtask, element)`, under the
+state `split/<name>` or `union/<name>`; all else is a row per item.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +17,7 @@ from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.manifest import FileEntry, Manifest
 from streamlet.checkpoint.row_files import read_file, write_rows
 from streamlet.state.codec import DEFAULT_CODEC
+from streamlet.state.operator_lists import SPLIT, UNION, ListMode, ListSnapshot
 
 _SCHEMA: Final = pa.schema(
     [("operator", pa.string()), ("state", pa.string()), ("value", pa.binary())]
@@ -34,10 +39,31 @@ class OperatorItems:
         """(state, value) of every item."""
         for state in ("items", "committables", "enumerator"):
             for value in getattr(self, state):
-                yield state, value
+                if isinstance(value, ListSnapshot):
+                    for item in value.items:
+                        yield f"{value.mode}/{value.name}", (value.subtask, item)
+                else:
+                    yield state, value
+
+    def take(self, state: str, value: Any) -> None:
+        """Takes back a row that `rows` gave."""
+        if state in ("items", "committables", "enumerator"):
+            getattr(self, state).append(value)
+            return
+        mode, _, name = state.partition("/")
+        if mode not in (SPLIT, UNION):
+            raise ValueError(f"unknown operator state {state!r}")
+        subtask, item = value
+        part = ListSnapshot(name, UNION if mode == UNION else SPLIT, subtask, [item])
+        last = self.items[-1] if self.items else None
+        if isinstance(last, ListSnapshot) and replace(last, items=[item]) == part:
+            last.items.append(item)
+        else:
+            self.items.append(part)
 
     def count(self) -> int:
-        return len(self.items) + len(self.committables) + len(self.enumerator)
+        """How many rows it makes."""
+        return sum(1 for _ in self.rows())
 
 
 def write_operator_state(
@@ -61,27 +87,52 @@ def read_operator_state(
     disk: Disk, directory: Path, manifest: Manifest
 ) -> dict[str, OperatorItems]:
     """The operator state of a checkpoint, by uid."""
-    table = read_file(disk, directory, manifest.operator_state)
+    table = read_file(disk, directory, manifest.operator_state, _SCHEMA)
     operators: dict[str, OperatorItems] = {}
     for row in table.to_pylist():
         items = operators.setdefault(row["operator"], OperatorItems())
-        getattr(items, _known_state(row["state"])).append(DEFAULT_CODEC.decode(row["value"]))
+        items.take(row["state"], DEFAULT_CODEC.decode(row["value"]))
     return operators
 
 
-def _known_state(name: str) -> str:
-    if name not in ("items", "committables", "enumerator"):
-        raise ValueError(f"unknown operator state {name!r}")
-    return name
+def deal(items: list[Any], old_parallelism: int, parallelism: int) -> list[list[Any]]:
+    """The items of a restored operator, by new subtask: lists by their mode, others evenly."""
+    shares = spread([i for i in items if not isinstance(i, ListSnapshot)], parallelism)
+    lists: dict[tuple[str, ListMode], list[ListSnapshot]] = {}
+    for item in items:
+        if isinstance(item, ListSnapshot):
+            lists.setdefault((item.name, item.mode), []).append(item)
+    first = 0
+    for (name, mode), parts in sorted(lists.items()):
+        everything = flatten(part.items for part in parts)
+        if mode == UNION:
+            dealt = [everything] * parallelism
+        elif parallelism == old_parallelism:
+            dealt = _own_shares(parts, parallelism)
+        else:
+            dealt = spread(everything, parallelism, first)
+            first += len(everything)  # the next list's remainder goes to other subtasks (OP-1)
+        for subtask, share in enumerate(dealt):
+            shares[subtask].append(ListSnapshot(name, mode, subtask, share))
+    return shares
 
 
-def spread(items: list[Any], parallelism: int) -> list[list[Any]]:
-    """Items in even contiguous shares, one per subtask (OP-1)."""
+def _own_shares(parts: list[ListSnapshot], parallelism: int) -> list[list[Any]]:
+    """OP-3: every subtask keeps what it had."""
+    return [
+        flatten(part.items for part in parts if part.subtask == subtask)
+        for subtask in range(parallelism)
+    ]
+
+
+def spread(items: list[Any], parallelism: int, first: int = 0) -> list[list[Any]]:
+    """Items in even contiguous shares, one per subtask, beginning with subtask `first` (OP-1)."""
     size, extra = divmod(len(items), parallelism)
-    shares, start = [], 0
+    shares: list[list[Any]] = [[] for _ in range(parallelism)]
+    start = 0
     for index in range(parallelism):
         stop = start + size + (1 if index < extra else 0)
-        shares.append(items[start:stop])
+        shares[(first + index) % parallelism] = items[start:stop]
         start = stop
     return shares
 

@@ -48,8 +48,10 @@ def write_rows(
     )
 
 
-def read_file(disk: Disk, directory: Path, entry: FileEntry) -> pa.Table:
-    """The rows of one file; raises RestoreError when it is not what the manifest says."""
+def read_file(
+    disk: Disk, directory: Path, entry: FileEntry, schema: pa.Schema = STATE_ROWS
+) -> pa.Table:
+    """The schema's columns of one file; raises RestoreError when it is not what it should be."""
     if not _FILE_PATH.fullmatch(entry.path):
         raise RestoreError(
             f"the manifest in {directory} names {entry.path!r}, which is no file of a checkpoint"
@@ -64,7 +66,10 @@ def read_file(disk: Disk, directory: Path, entry: FileEntry) -> pa.Table:
             f"the file {path} is damaged: its size or checksum is not what the manifest says "
             f"({len(content)} bytes, expected {entry.size_bytes})"
         )
-    return pq.read_table(pa.BufferReader(content))
+    try:
+        return pq.read_table(pa.BufferReader(content)).select(schema.names).cast(schema)
+    except (KeyError, pa.ArrowException) as error:
+        raise RestoreError(f"the file {path} was not written as state: {error}") from error
 
 
 def read_state(
@@ -76,7 +81,7 @@ def read_state(
         last = min(scoped.last_key_group, key_groups.stop - 1)
         if first > last:
             continue
-        table = read_file(disk, directory, scoped.file).select(STATE_ROWS.names)
+        table = read_file(disk, directory, scoped.file)
         group = table["key_group"]
         inside = pc.and_(pc.greater_equal(group, first), pc.less_equal(group, last))
         yield from table.filter(inside).to_batches(max_chunksize=4096)

@@ -84,9 +84,13 @@ class CheckpointStorage:
         found = []
         for entry in self._disk.list(run):
             match = _CHECKPOINT_NAME.fullmatch(entry.name)
-            if match and entry / MANIFEST_NAME in self._disk.list(entry):
+            if match and self.is_whole(entry):
                 found.append(FoundCheckpoint(int(match[1]), entry))
         return sorted(found, key=lambda checkpoint: checkpoint.checkpoint_id)
+
+    def is_whole(self, directory: Path) -> bool:
+        """Whether there is a manifest, with which a checkpoint or savepoint exists."""
+        return directory / MANIFEST_NAME in self._disk.list(directory)
 
     def latest_checkpoint(self) -> FoundCheckpoint | None:
         """The newest complete checkpoint of this run."""
@@ -115,9 +119,9 @@ class CheckpointStorage:
             # By what is there: the ids come from a manifest, which anyone may have made.
             for run in self._disk.list(self._job):
                 if run.name in earlier_runs and run != self.run:
-                    self._forget(run)
+                    self.forget_checkpoints(run)
 
-    def _forget(self, run: Path) -> None:
+    def forget_checkpoints(self, run: Path) -> None:
         """Deletes a run's checkpoints; what became of it stays on record."""
         for found in self.whole_checkpoints(run):
             discard(self._disk, found.directory)
@@ -212,10 +216,12 @@ def resume_point(storage: CheckpointStorage) -> ResumePoint:
         return ResumePoint(None, True, f"run {latest.id} has finished: there is nothing to resume")
     if latest.savepoint is not None:
         return _existing(
-            Path(latest.savepoint), f"the savepoint with which run {latest.id} stopped"
+            storage,
+            Path(latest.savepoint),
+            f"the savepoint with which run {latest.id} stopped",
         )
     if found := storage.whole_checkpoints(directory):
-        return _existing(found[-1].directory, f"checkpoint {found[-1].checkpoint_id}")
+        return _existing(storage, found[-1].directory, f"checkpoint {found[-1].checkpoint_id}")
     if latest.last_checkpoint:
         raise RestoreError(
             f"run {latest.id} completed checkpoint {latest.last_checkpoint}, but no whole "
@@ -223,12 +229,14 @@ def resume_point(storage: CheckpointStorage) -> ResumePoint:
             "--resume"
         )
     if latest.restored_from is not None:
-        return _existing(Path(latest.restored_from), f"the state with which run {latest.id} began")
+        return _existing(
+            storage, Path(latest.restored_from), f"the state with which run {latest.id} began"
+        )
     return ResumePoint(None, False, f"run {latest.id} completed no checkpoint: starting over")
 
 
-def _existing(directory: Path, what: str) -> ResumePoint:
-    if not (directory / MANIFEST_NAME).exists():
+def _existing(storage: CheckpointStorage, directory: Path, what: str) -> ResumePoint:
+    if not storage.is_whole(directory):
         raise RestoreError(
             f"{what} is gone: there is no manifest in {directory}; name a savepoint with -s, or "
             "start over without --resume"

@@ -143,6 +143,9 @@ def _add_format(command: argparse.ArgumentParser, *formats: str) -> None:
     )
 
 
+_SAVEPOINT_DIR = "where to put it; default: <home>/savepoints/<job name>"
+
+
 def _add_job_commands(add_command: AddCommand) -> None:
     _add_format(add_command("list", "list running and past jobs"))
     status = _job_command(add_command, "status", "show what a job is doing")
@@ -150,12 +153,14 @@ def _add_job_commands(add_command: AddCommand) -> None:
     logs = _job_command(add_command, "logs", "print the log of a job")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
     savepoint = _job_command(add_command, "savepoint", "take a savepoint and print its path")
-    savepoint.add_argument("directory", nargs="?", type=Path, metavar="DIR")
+    savepoint.add_argument("directory", nargs="?", type=Path, metavar="DIR", help=_SAVEPOINT_DIR)
     stop = _job_command(add_command, "stop", "stop a job with a savepoint and print its path")
     stop.add_argument(
         "--drain", action="store_true", help="fire all windows and timers before the end"
     )
-    stop.add_argument("--savepoint-dir", dest="directory", type=Path, metavar="DIR")
+    stop.add_argument(
+        "--savepoint-dir", dest="directory", type=Path, metavar="DIR", help=_SAVEPOINT_DIR
+    )
     _job_command(add_command, "cancel", "cancel a job, without a savepoint")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import TextIO
 
 from streamlet.errors import ConfigError, GraphError, InternalError, RestoreError, StreamletError
 
@@ -103,5 +105,15 @@ def _shortened(lines: list[str], room: int) -> list[str]:
 
 
 def say(text: str) -> None:
-    """A message to the user; stdout is kept for results."""
-    print(text, file=sys.stderr, flush=True)
+    """A message to the user; stdout is kept for results. Nobody may be there to read it."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        lead_nowhere(sys.stderr)  # a job does not end for want of a reader
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """What is written to the stream from now on is lost, and so is what it still holds."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -11,7 +11,15 @@ from typing import Any
 
 from streamlet.cli.client import JobGoneError, ask
 from streamlet.cli.failures import say
-from streamlet.cli.registry import PastJob, RunningJob, find, is_alive, past_jobs, running_jobs
+from streamlet.cli.registry import (
+    PastJob,
+    RunningJob,
+    find,
+    is_alive,
+    newest_checkpoint,
+    past_jobs,
+    running_jobs,
+)
 from streamlet.cli.status import status_text
 from streamlet.cli.tables import as_json, columns, duration, moment
 from streamlet.clock import Clock
@@ -26,7 +34,8 @@ _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 def list_jobs(arguments: Namespace, config: Configuration, clock: Clock) -> int:
     """Prints running jobs, then past ones."""
     running, past = _jobs(config)
-    described = [_running_entry(job, clock.now_ms()) for job in running]
+    checkpoints: Path = config["execution.checkpointing.dir"]
+    described = [_running_entry(job, clock.now_ms(), checkpoints) for job in running]
     described += [_past_entry(job) for job in past]
     if arguments.format == "json":
         print(as_json(described))
@@ -174,7 +183,7 @@ def _print_result(arguments: Namespace, result: dict[str, Any], text: str) -> No
     print(as_json(result) if arguments.format == "json" else text)
 
 
-def _running_entry(job: RunningJob, now_ms: int) -> dict[str, Any]:
+def _running_entry(job: RunningJob, now_ms: int, checkpoints: Path) -> dict[str, Any]:
     return {
         "id": job.id,
         "name": job.name,
@@ -182,7 +191,7 @@ def _running_entry(job: RunningJob, now_ms: int) -> dict[str, Any]:
         "started_ms": job.started_ms,
         "ended_ms": None,
         "duration_ms": max(0, now_ms - job.started_ms),
-        "last_checkpoint": None,
+        "last_checkpoint": newest_checkpoint(checkpoints / job.name / job.id),
         "script": job.script,
     }
 
@@ -196,10 +205,12 @@ def _past_entry(job: PastJob) -> dict[str, Any]:
         "ended_ms": job.ended_ms,
         "duration_ms": None if job.ended_ms is None else job.ended_ms - job.started_ms,
         "last_checkpoint": job.last_checkpoint,
+        "savepoint": job.savepoint,
     }
 
 
 def _past_text(job: PastJob) -> str:
     ended = "without a record of its end" if job.ended_ms is None else f"at {moment(job.ended_ms)}"
     checkpoint = "none" if job.last_checkpoint is None else str(job.last_checkpoint)
-    return f"{job.name} ({job.id}): {job.state} {ended}, last checkpoint {checkpoint}"
+    savepoint = "" if job.savepoint is None else f", savepoint {job.savepoint}"
+    return f"{job.name} ({job.id}): {job.state} {ended}, last checkpoint {checkpoint}{savepoint}"

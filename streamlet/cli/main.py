@@ -30,19 +30,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger = logging.getLogger("streamlet")
     logger.addHandler(messages)
     try:
-        return _dispatch(arguments, words, env)
+        code = _dispatch(arguments, words, env)
+        if code == 0:
+            sys.stdout.flush()  # here, where a full disk can still change the code
+        return code
     except KeyboardInterrupt:
         return failures.INTERRUPTED
     except BrokenPipeError:
-        # Who read our output has gone (`| head`): nothing is wrong. Python would complain when
-        # it flushes stdout at exit, so stdout now leads nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # who read our output has gone (`| head`): nothing is wrong
+    except OSError as error:
+        failures.say(f"error: {error}")
+        return failures.FAILED
     except StreamletError as error:
         failures.say(failures.render(error, is_debug=arguments.debug))
         return failures.exit_code(error)
     finally:
         logger.removeHandler(messages)
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """Python would complain, and exit with 120, when it flushes a closed pipe at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        failures.lead_nowhere(sys.stdout)
 
 
 def _dispatch(arguments: Namespace, words: Sequence[str], env: Mapping[str, str]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from streamlet.checkpoint.manifest import MANIFEST_NAME
 from streamlet.errors import ConfigError
 
 
@@ -38,6 +39,8 @@ class PastJob:
     started_ms: int
     ended_ms: int | None
     last_checkpoint: int | None
+    savepoint: str | None = None
+    """Where a stop put it."""
 
 
 Job = TypeVar("Job", bound=RunningJob | PastJob)
@@ -65,6 +68,13 @@ def past_jobs(checkpoint_directory: Path, running: Sequence[RunningJob]) -> list
     alive = {job.id for job in running}
     jobs = [job for job in _past_jobs(checkpoint_directory) if job.id not in alive]
     return sorted(jobs, key=lambda job: job.started_ms, reverse=True)
+
+
+def newest_checkpoint(run: Path) -> int | None:
+    """The id of the newest whole checkpoint that is kept of a run, by what is on the disk."""
+    manifests = run.glob(f"chk-*/{MANIFEST_NAME}")
+    ids = [manifest.parent.name.removeprefix("chk-") for manifest in manifests]
+    return max((int(id_) for id_ in ids if id_.isdecimal()), default=None)
 
 
 def find(jobs: Sequence[Job], reference: str) -> Job | None:
@@ -114,14 +124,17 @@ def _running_job(entry: Path) -> RunningJob | None:
 def _past_jobs(checkpoint_directory: Path) -> Iterator[PastJob]:
     for record in checkpoint_directory.glob("*/*/run.json"):
         try:
-            yield _past_job(json.loads(record.read_text(encoding="utf-8")))
+            yield _past_job(json.loads(record.read_text(encoding="utf-8")), record.parent)
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
 
-def _past_job(written: dict[str, Any]) -> PastJob:
+def _past_job(written: dict[str, Any], run: Path) -> PastJob:
     ended_ms = written.get("ended_ms")
     last_checkpoint = written.get("last_checkpoint")
+    if ended_ms is None:
+        # The record of a run that was killed knows its first checkpoint only.
+        last_checkpoint = newest_checkpoint(run) or last_checkpoint
     return PastJob(
         id=str(written["id"]),
         name=str(written["name"]),
@@ -129,4 +142,5 @@ def _past_job(written: dict[str, Any]) -> PastJob:
         started_ms=int(written["started_ms"]),
         ended_ms=None if ended_ms is None else int(ended_ms),
         last_checkpoint=int(last_checkpoint) if last_checkpoint else None,  # 0: none yet
+        savepoint=written.get("savepoint"),
     )

@@ -20,11 +20,8 @@ from streamlet.config import Configuration
 from streamlet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streamlet.api.result import JobResult
     from streamlet.plan import ExecutionPlan
-
-_SUCCEEDED = frozenset({"finished", "stopped"})
-_FAILED = "failed"
+    from streamlet.runtime.setup import JobResult
 
 
 def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock: Clock) -> int:
@@ -71,10 +68,7 @@ def prepare(arguments: Namespace, env: Mapping[str, str], *, plan_only: bool) ->
         later_output = "discard"
     return PreparedRun(
         config,
-        # --resume is about this job's own checkpoints: a path in a file does not count then.
-        savepoint=None if arguments.resume else config["execution.state-recovery.path"],
         resume=arguments.resume,
-        allow_non_restored_state=config["execution.state-recovery.ignore-unclaimed-state"],
         later_output=later_output,
         plan_only=plan_only,
         script=arguments.module or arguments.job,
@@ -172,7 +166,6 @@ def _code_of_exit(end: SystemExit) -> int:
 
 
 def _code_of_results(results: Sequence[JobResult]) -> int:
-    states = {result.state.lower() for result in results}
-    if states <= _SUCCEEDED:
-        return 0
-    return failures.FAILED if _FAILED in states else failures.INTERRUPTED
+    """A job that failed has raised; one that did not finish was interrupted or cancelled."""
+    is_finished = all(result.state == "FINISHED" for result in results)
+    return 0 if is_finished else failures.INTERRUPTED

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from streamlet.errors import FatalError
 from streamlet.sink import Sink, SinkWriter, WriterContext
 
 
@@ -42,5 +43,11 @@ class _ConsoleWriter(SinkWriter[Any]):
         stream = sys.stdout if self._stream is None else self._stream
         prefix = self._prefix
         # One write per batch: lines of subtasks and of other programs do not cut each other.
-        stream.write("".join([f"{prefix}{value}\n" for value in values]))
-        stream.flush()
+        text = "".join([f"{prefix}{value}\n" for value in values])
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            raise FatalError(
+                "nobody reads what is printed any more (`| head` ends so); the job stops here"
+            ) from None

@@ -6,11 +6,17 @@ from typing import Any, Literal
 
 from streamlet.elements import MIN_TIMESTAMP
 from streamlet.errors import FatalError
-from streamlet.functions import KeyedProcessFunction, KeyedStateStore, ProcessFunction, TimerService
+from streamlet.functions import (
+    KeyedProcessFunction,
+    KeyedStateStore,
+    ProcessFunction,
+    TimerService,
+)
 from streamlet.metrics import MetricGroup
 from streamlet.operators.operator import OperatorContext
 from streamlet.operators.timers import KeyedTimers
-from streamlet.state.handles import KeyedStateHandles
+from streamlet.state.handles import KeyedStateHandles, ListState
+from streamlet.state.operator_lists import SPLIT, UNION, OperatorLists
 
 
 class SubtaskRuntimeContext:
@@ -19,7 +25,9 @@ class SubtaskRuntimeContext:
     def __init__(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
         self._state: KeyedStateStore = (
-            NoKeyedState(ctx) if ctx.keyed_state is None else KeyedStateHandles(ctx.keyed_state)
+            NoKeyedState(ctx)
+            if ctx.keyed_state is None
+            else KeyedStateHandles(ctx.keyed_state, ctx.clock)
         )
         self.get_state = self._state.get_state
         self.get_list_state = self._state.get_list_state
@@ -44,6 +52,20 @@ class SubtaskRuntimeContext:
 
     def get_metrics_group(self) -> MetricGroup:
         return self._ctx.metrics
+
+
+class ListStateContext:
+    """The SnapshotContext of one subtask; `checkpoint_id` is that of the next snapshot."""
+
+    def __init__(self, lists: OperatorLists, checkpoint_id: int) -> None:
+        self._lists = lists
+        self.checkpoint_id = checkpoint_id
+
+    def get_operator_list_state(self, name: str, /) -> ListState[Any]:
+        return self._lists.get(name, SPLIT)
+
+    def get_union_list_state(self, name: str, /) -> ListState[Any]:
+        return self._lists.get(name, UNION)
 
 
 class NoKeyedState:

@@ -13,7 +13,7 @@ from streamlet.elements import MAX_TIMESTAMP, RowBatch
 from streamlet.errors import FatalError, InternalError
 from streamlet.functions import KeyedProcessFunction, ReduceFunction
 from streamlet.operators.context import KeyedContext
-from streamlet.operators.operator import Operator, OperatorContext, Output, own_copy
+from streamlet.operators.operator import Operator, OperatorContext, Output
 from streamlet.operators.place import note_firing, note_record
 from streamlet.operators.results import Results
 from streamlet.operators.stateless import FunctionOperator
@@ -128,23 +128,23 @@ def _no_on_timer(timestamp: int, ctx: Any) -> None:
     )
 
 
-class ReduceOperator(Operator):
+class ReduceOperator(FunctionOperator):
     """Folds the records of each key; one result per record, the first one included."""
 
     def __init__(self, fn: Callable[[Any, Any], Any] | ReduceFunction) -> None:
-        self._function = own_copy(fn)
-        self._reduce = getattr(self._function, "reduce", self._function)
+        super().__init__(fn)
+        self._reduce = getattr(self.function, "reduce", self.function)
 
     def open(self, ctx: OperatorContext) -> None:
-        self._ctx = ctx
         self._table = keyed_state(ctx).flat("_reduced", kind="reducing")
+        super().open(ctx)
 
     def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
         results: list[Any] = []
         try:
             self._fold(batch.keys or [], batch.values, results)
         except Exception as error:
-            note_record(error, self._ctx, batch, len(results))
+            note_record(error, self.ctx, batch, len(results))
             raise
         out.emit(RowBatch(results, batch.timestamps))
 

@@ -119,9 +119,6 @@ class Operator:
     def on_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Everything up to this checkpoint is durable; may skip ids, may be lost."""
 
-    def on_checkpoint_aborted(self, checkpoint_id: int, latest_complete: int) -> None:
-        """This checkpoint will never be complete."""
-
     def finish(self, out: Output) -> None:
         """The input has ended (MAX_TIMESTAMP was seen before); may still emit."""
 

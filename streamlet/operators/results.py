@@ -55,9 +55,6 @@ class Results:
         values.append(value)
         timestamps.append(timestamp)
 
-    def __len__(self) -> int:
-        return len(self.values)
-
     def emit(self, out: Output) -> None:
         """Emits everything gathered: the main output first."""
         for batch in _batches(self.values, self.timestamps):

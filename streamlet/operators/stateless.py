@@ -7,15 +7,31 @@ from itertools import compress, repeat
 from typing import Any
 
 from streamlet.elements import RowBatch
-from streamlet.functions import Function, ProcessFunction
-from streamlet.operators.context import ElementContext, NoTimers, SubtaskRuntimeContext
-from streamlet.operators.operator import Operator, OperatorContext, Output, own_copy
+from streamlet.errors import note_place, stop_iteration_raised
+from streamlet.functions import CheckpointedFunction, Function, ProcessFunction
+from streamlet.operators.context import (
+    ElementContext,
+    ListStateContext,
+    NoTimers,
+    SubtaskRuntimeContext,
+)
+from streamlet.operators.operator import (
+    Operator,
+    OperatorContext,
+    OperatorSnapshot,
+    Output,
+    own_copy,
+)
 from streamlet.operators.place import note_record
 from streamlet.operators.results import Results
+from streamlet.state.operator_lists import OperatorLists
 
 
 class FunctionOperator(Operator):
-    """Base of operators around one user function: opens and closes its own copy of it."""
+    """Base of operators around one user function: opens and closes its own copy of it.
+
+    A CheckpointedFunction finds its lists before `open`, and fills them for each snapshot.
+    """
 
     def __init__(self, function: Any) -> None:
         self.function = own_copy(function)
@@ -23,9 +39,22 @@ class FunctionOperator(Operator):
 
     def open(self, ctx: OperatorContext) -> None:
         self.ctx = ctx
+        self._lists = OperatorLists(ctx.restored, ctx.subtask_index, ctx.place())
         if isinstance(self.function, Function):
             self._is_opened = True
+            if isinstance(self.function, CheckpointedFunction):
+                context = ListStateContext(self._lists, ctx.next_checkpoint_id)
+                self.function.initialize_state(context)
             self.function.open(SubtaskRuntimeContext(ctx))
+
+    def snapshot(self, checkpoint_id: int) -> OperatorSnapshot:
+        if isinstance(self.function, CheckpointedFunction):
+            try:
+                self.function.snapshot_state(ListStateContext(self._lists, checkpoint_id))
+            except Exception as error:
+                note_place(error, self.ctx.place())
+                raise
+        return OperatorSnapshot(operator_state=[*self._lists.snapshot()])
 
     def close(self) -> None:
         if self._is_opened:
@@ -44,6 +73,8 @@ class MapOperator(FunctionOperator):
         try:
             # On an exception `extend` keeps what came before: its length is the failing index.
             results.extend(map(self.function, batch.values))
+            if len(results) < len(batch.values):
+                raise stop_iteration_raised()
         except Exception as error:
             note_record(error, self.ctx, batch, len(results))
             raise
@@ -60,6 +91,8 @@ class FilterOperator(FunctionOperator):
         is_kept: list[bool] = []
         try:
             is_kept.extend(map(bool, map(self.function, batch.values)))
+            if len(is_kept) < len(batch.values):
+                raise stop_iteration_raised()
         except Exception as error:
             note_record(error, self.ctx, batch, len(is_kept))
             raise

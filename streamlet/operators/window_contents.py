@@ -91,7 +91,7 @@ class _WindowContext(ProcessWindowFunction.Context):
 
     def __init__(self, ctx: OperatorContext, is_merging: bool) -> None:
         self._ctx = ctx
-        self._handles = KeyedStateHandles(keyed_state(ctx))
+        self._handles = KeyedStateHandles(keyed_state(ctx), ctx.clock)
         self._is_merging = is_merging
         self.now = Window(0, 0)
         self.watermark_ms = MIN_TIMESTAMP

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streamlet import __version__
 from streamlet.checkpoint.disk import Disk
@@ -130,9 +129,9 @@ class Checkpoints:
         """Queues a savepoint, or the last checkpoint before the end; they come before others."""
         self._requests.append(request)
 
-    @property
-    def is_pending(self) -> bool:
-        return self._pending is not None
+    def request_own(self, kind: CheckpointKind) -> None:
+        """As `request`, for the coordinator itself: nobody waits for the reply."""
+        self.request(SavepointRequest(None, asyncio.get_running_loop().create_future(), kind))
 
     def next_due_ms(self) -> int | None:
         """When to call `trigger_due` again although nothing was announced."""
@@ -146,7 +145,11 @@ class Checkpoints:
         if self._pending is not None:
             elapsed_ms = (self._clock.monotonic_s() - self._pending.started_s) * 1_000
             if elapsed_ms > self._settings.timeout_ms:
-                self._fail(f"it was not complete after {self._settings.timeout_ms} ms")
+                late = ", ".join(map(str, self._pending.missing()))
+                self._fail(
+                    f"it was not complete after {self._settings.timeout_ms} ms; "
+                    f"not acknowledged by (vertex, subtask) {late}"
+                )
             return
         if self._requests:
             self._request = request = self._requests.popleft()
@@ -166,8 +169,13 @@ class Checkpoints:
         if not pending.is_complete:
             return None
         try:
-            directory, size_bytes = await _in_thread(lambda: self._write(pending))
+            directory, size_bytes = await asyncio.to_thread(self._write, pending)
         except (TransientError, OSError) as error:
+            if not pending.kind.is_savepoint and self._storage.is_whole(pending.directory):
+                # Only a sync failed after the rename. Were the manifest removed now, a crash could
+                # bring it back, with its output rolled back: the restart goes on from it instead.
+                pending.is_durable = True
+                raise
             self._fail(str(error))
             return None
         # Sinks may have committed a part of it from now on: it must never be discarded.
@@ -175,11 +183,11 @@ class Checkpoints:
         if pending.kind is CheckpointKind.STOP_SAVEPOINT:
             self.stop_savepoint = FoundCheckpoint(pending.checkpoint_id, pending.directory)
             # Before the commit: whoever resumes after a crash in it must not go further back.
-            await _in_thread(self._settings.on_stop_savepoint)
+            await asyncio.to_thread(self._settings.on_stop_savepoint)
         if pending.kind.commits:
-            await _in_thread(lambda: self._commit(pending))
+            await asyncio.to_thread(self._commit, pending)
             self._post(CheckpointComplete(pending.checkpoint_id))
-            await _in_thread(self._sweep)
+            await asyncio.to_thread(self._sweep)
         return self._complete(pending, directory, size_bytes)
 
     def on_decline(self, decline: DeclineCheckpoint) -> None:
@@ -199,9 +207,9 @@ class Checkpoints:
         )
         if keeps_state:
             try:
-                await _in_thread(lambda: self._disk.make_directory(target))
-            except OSError as error:
-                reason = f"cannot make {target}: {error.strerror or error}"
+                await asyncio.to_thread(self._disk.make_directory, target)
+            except (OSError, ValueError) as error:  # ValueError: a path that none can have
+                reason = f"cannot make {target}: {getattr(error, 'strerror', None) or error}"
                 if kind.is_savepoint:
                     self._give_up(reason)  # SP-6: no source was told, so the job goes on
                 else:
@@ -241,6 +249,9 @@ class Checkpoints:
             ],
             operator_state=file,
         )
+        if not pending.kind.is_savepoint:
+            # The tasks' files are durable, but not yet that the directory names them.
+            self._disk.sync_directory(self._storage.state)
         write_manifest(self._disk, directory, manifest)
         return directory, manifest.size_bytes()
 
@@ -320,9 +331,7 @@ class Checkpoints:
                 f"{self._settings.tolerable_failures})"
             )
         if pending.kind.ends_job:
-            self._requests.append(
-                SavepointRequest(None, asyncio.get_running_loop().create_future(), pending.kind)
-            )
+            self.request_own(pending.kind)
 
     def _give_up(self, reason: str, level: int = logging.WARNING) -> PendingCheckpoint:
         pending, self._pending = self._pending, None
@@ -342,7 +351,7 @@ class Checkpoints:
     def _discard(self, directory: Path) -> None:
         try:
             discard(self._disk, directory)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _log.warning("%s could not be removed: %s", directory, error)
 
     def _schedule(self, delay_ms: int | None) -> None:
@@ -383,7 +392,3 @@ def refuse(request: SavepointRequest, reason: str) -> None:
     if not request.reply.done():
         request.reply.set_exception(TransientError(reason))
         request.reply.exception()  # a reply that nobody waits for is no surprise to report
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, work)

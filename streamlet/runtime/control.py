@@ -56,8 +56,10 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
         try:
-            writer.write(msgpack.packb(await self._answer(await _request(reader))))
-            await writer.drain()
+            answer = msgpack.packb(await self._answer(await _request(reader)))
+            if not writer.is_closing():  # the job may have ended meanwhile
+                writer.write(answer)
+                await writer.drain()
         except ConnectionError:
             pass  # the client is gone: there is nobody to answer
         finally:

@@ -20,7 +20,7 @@ from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
 from streamlet.checkpoint.storage import CheckpointStorage, newest_snapshot
 from streamlet.clock import Clock
-from streamlet.errors import InternalError
+from streamlet.errors import InternalError, one_line
 from streamlet.runtime.checkpoints import Checkpoints, refuse
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
@@ -136,7 +136,8 @@ class JobCoordinator:
                 _log.warning("an error while closing, after all was committed: %r", error)
             return
         if self._interrupt_deadline_s is not None:
-            _log.warning("the last checkpoint failed: %s; stopping without it", error)
+            reason = "the tasks ended" if error is None else one_line(error)
+            _log.warning("the last checkpoint failed: %s; stopping without it", reason)
             self._end_state = JobState.SUSPENDED
             return
         if error is None:
@@ -147,10 +148,9 @@ class JobCoordinator:
             raise error
         self.state = JobState.RESTARTING
         _log.warning(
-            "attempt %d failed: %s: %s; restarting in %d ms",
+            "attempt %d failed: %s; restarting in %d ms",
             self._attempt,
-            type(error).__name__,
-            error,
+            one_line(error),
             delay_ms,
         )
         await self._wait_to_restart(delay_ms)
@@ -171,11 +171,11 @@ class JobCoordinator:
         self._is_cancelling = False
         self.progress.begin_attempt()
         try:
-            recovery = await _in_thread(self._recover)
+            recovery = await asyncio.to_thread(self._recover)
             self._plan = recovery.plan
             self._enumeration = Enumeration(recovery.plan, recovery)
-            await _in_thread(lambda: self._enumeration.discover(self._clock.now_ms()))
-            await _in_thread(lambda: self._disk.make_directory(self._state_directory()))
+            await asyncio.to_thread(self._enumeration.discover, self._clock.now_ms())
+            await asyncio.to_thread(self._disk.make_directory, self._state_directory())
         except Exception as error:
             return error
         self._run_ids = recovery.run_ids
@@ -197,6 +197,10 @@ class JobCoordinator:
                 directory,
                 allow_non_restored_state=self._setup.allow_non_restored_state,
             )
+            if any(recovery.committables.values()):
+                # A process that was killed before this sync left a manifest that a loss of power
+                # would take back, and then its output would be committed twice.
+                self._disk.sync_directory(directory)
         run_ids = [*self._setup.earlier_run_ids, self._setup.run_id]
         context = RestoreContext(
             recovery.checkpoint_id,
@@ -230,7 +234,6 @@ class JobCoordinator:
         self._post(
             Deploy(
                 plan=recovery.plan,
-                job_name=self._setup.name,
                 run_id=self._setup.run_id,
                 attempt=self._attempt,
                 next_checkpoint_id=self._checkpoints.next_id,
@@ -277,7 +280,7 @@ class JobCoordinator:
         enumeration = self._enumeration
         due_ms = enumeration.next_discovery_ms()
         if due_ms is not None and due_ms <= self._clock.now_ms():
-            await _in_thread(lambda: enumeration.discover(self._clock.now_ms()))
+            await asyncio.to_thread(enumeration.discover, self._clock.now_ms())
         for message in enumeration.hand_out():
             self._post(message)
         if not self._unopened:
@@ -343,7 +346,7 @@ class JobCoordinator:
     async def _on_input_ended(self, message: InputEnded) -> None:
         self._reading.discard(message.task)
         if not self._reading:
-            self._checkpoints.request(_own_request(CheckpointKind.FINAL))
+            self._checkpoints.request_own(CheckpointKind.FINAL)
 
     async def _on_savepoint(self, message: SavepointRequest) -> None:
         self._checkpoints.request(message)
@@ -353,7 +356,7 @@ class JobCoordinator:
             self._end(JobState.SUSPENDED if self._setup.has_checkpoints else JobState.CANCELED)
             return
         self._interrupt_deadline_s = self._clock.monotonic_s() + INTERRUPT_TIMEOUT_S
-        self._checkpoints.request(_own_request(CheckpointKind.STOP_CHECKPOINT))
+        self._checkpoints.request_own(CheckpointKind.STOP_CHECKPOINT)
 
     async def _on_cancel(self, message: CancelRequest) -> None:
         self._end(JobState.CANCELED)
@@ -367,12 +370,3 @@ class JobCoordinator:
         if not self._is_cancelling:
             self._is_cancelling = True
             self._post(CancelAttempt())
-
-
-def _own_request(kind: CheckpointKind) -> SavepointRequest:
-    """A checkpoint that the coordinator itself asks for; nobody waits for the reply."""
-    return SavepointRequest(None, asyncio.get_running_loop().create_future(), kind)
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -156,12 +156,9 @@ class Deployment:
         log = contexts[head.uid].keyed_state
         if log is None:
             return None
-        directory = self._deploy.state_directory
-        if directory is None:
-            return KeyedSnapshots(head.uid, log, None)
         files = StateFiles(
             self._settings.disk,
-            directory,
+            self._deploy.state_directory,
             f"v{vertex.id}-{subtask}-a{self._deploy.attempt}",
             key_group_range(subtask, vertex.parallelism, vertex.max_parallelism),
             self._deploy.keyed_state.get((head.uid, subtask)),

@@ -6,17 +6,12 @@ import asyncio
 import logging
 import os
 import re
-import secrets
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from streamlet.checkpoint.disk import RealDisk
+from streamlet.checkpoint.manifest import read_manifest
 from streamlet.checkpoint.pending import CheckpointKind
 from streamlet.checkpoint.storage import (
     CheckpointStorage,
@@ -24,54 +19,42 @@ from streamlet.checkpoint.storage import (
     find_snapshot,
     resume_point,
 )
-from streamlet.clock import SystemClock
 from streamlet.errors import ConfigError, RestoreError, TransientError
 from streamlet.runtime.checkpoints import Checkpoints, CheckpointSettings
-from streamlet.runtime.control import ControlServer, JobEntry, write_entry
+from streamlet.runtime.containment import contained
+from streamlet.runtime.control import HOST, ControlServer, JobEntry, write_entry
 from streamlet.runtime.coordinator import JobCoordinator
 from streamlet.runtime.deployment import StateSettings
 from streamlet.runtime.lock import DirectoryLock
+from streamlet.runtime.machine import Machine
 from streamlet.runtime.messages import CancelRequest, InterruptRequest, SavepointRequest
 from streamlet.runtime.restart import make_restart_strategy
-from streamlet.runtime.setup import JobSetup, JobState
+from streamlet.runtime.setup import JobRequest, JobResult, JobSetup, JobState
 from streamlet.runtime.task import TaskSettings
 from streamlet.runtime.worker import Worker
-
-if TYPE_CHECKING:
-    from streamlet.runtime.run import JobRequest
 
 _log = logging.getLogger("streamlet.job")
 _notice = logging.getLogger("streamlet.notice")  # what the command line tells its user
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended."""
-
-    state: str
-    duration_ms: int
-    records_in: int = 0
-    records_out: int = 0
-    last_checkpoint: int | None = None
-    savepoint_path: str | None = None
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 
 
 class Job:
     """One run of one job in this event loop."""
 
-    def __init__(self, request: JobRequest) -> None:
+    def __init__(self, request: JobRequest, machine: Machine) -> None:
         if not _NAME.fullmatch(request.name):
             raise ConfigError(
-                f"{request.name!r} is no job name: use letters, digits, '_', '-', '.' and blanks; "
-                "it names directories"
+                f"{request.name[:120]!r} is no job name, as it names directories: give execute() "
+                "one of at most 100 letters without accents, digits, '_', '-', '.' and blanks"
             )
         self._request = request
         self._config = request.config
-        self.run_id = secrets.token_hex(4)
-        self._clock = SystemClock()
-        self._disk = RealDisk()
+        self._machine = machine
+        self.run_id = machine.make_token(4)
+        self._clock = machine.clock
+        self._disk = machine.disk
+        self._is_shared = request.is_recorded and machine.is_shared
         self._has_checkpoints = self._config["execution.checkpointing.interval"] is not None
         self._storage = CheckpointStorage(
             self._disk,
@@ -87,17 +70,24 @@ class Job:
         self._control: ControlServer | None = None
         self._record = RunRecord(self.run_id, request.name, self._started_ms)
         self._is_refused = False
-        self._said = ""
 
     async def prepare(self) -> None:
         """Finds the state to begin with and takes what must not be shared; refuses early."""
         try:
             await self._prepare()
+        except OSError as error:
+            await self._close()
+            raise ConfigError(
+                f"the job has no place for its files: {error}\n"
+                f"  {self._config.home} is for logs; STREAMLET_HOME names another\n"
+                f"  {self._config['execution.checkpointing.dir']} is for checkpoints; "
+                "execution.checkpointing.dir names another"
+            ) from error
         except BaseException:
             await self._close()
             raise
 
-    async def run(self) -> Outcome:
+    async def run(self) -> JobResult:
         """Runs to the end; raises what made the job fail."""
         try:
             return await self._run()
@@ -141,7 +131,7 @@ class Job:
         return {} if self._coordinator is None else self._coordinator.status()
 
     async def _prepare(self) -> None:
-        if self._request.is_recorded:
+        if self._is_shared:
             lock = DirectoryLock(
                 self._storage.run.parent, f"a job of the name {self._request.name!r}"
             )
@@ -149,17 +139,21 @@ class Job:
             self._open_log()
         restored = self._find_restored()
         first_id = self._first_checkpoint_id(restored)  # before there is a record of this run
-        work = Path(tempfile.mkdtemp(prefix="streamlet-"))
-        self._closing.append(lambda: shutil.rmtree(work, ignore_errors=True))
+        work = self._machine.make_work_directory()
+        self._closing.append(lambda: self._disk.remove(work))
         if self._request.is_recorded and self._record.state == "RUNNING":
             earlier = self._storage.earlier_runs()
+            if earlier:
+                # The clock may have jumped back since: this run is the latest all the same.
+                after_ms = earlier[-1].started_ms + 1
+                self._record.started_ms = max(self._record.started_ms, after_ms)
             self._storage.create()
             self._record.restored_from = None if restored is None else str(restored)
             self._storage.write_run(self._record)
         else:
             earlier = []
         self._connect(restored, first_id, work, [record.id for record in earlier])
-        if self._request.is_recorded:
+        if self._is_shared:
             await self._open_control()
 
     def _find_restored(self) -> Path | None:
@@ -172,6 +166,10 @@ class Job:
         _notice.info("%s", point.said)
         if point.is_finished:
             self._record.state = JobState.FINISHED.value
+        if point.directory is not None:
+            # This run is recorded as gone on from it. A killed process may not have synced it, and
+            # a loss of power would leave a record that names nothing.
+            self._disk.sync_directory(point.directory)
         return point.directory
 
     def _connect(
@@ -183,7 +181,7 @@ class Job:
             self._storage,
             self._disk,
             self._clock,
-            lambda message: worker.post(message),
+            lambda message: post(message),
             first_id,
         )
         setup = JobSetup(
@@ -215,12 +213,13 @@ class Job:
                 batch_size=config["execution.batch-size"],
                 buffer_timeout_ms=config["execution.buffer-timeout"],
                 watermark_interval_ms=config["pipeline.auto-watermark-interval"],
-                tell=coordinator.tell,
+                tell=self._machine.link(coordinator.tell),
             ),
             StateSettings(config["state.backend.type"], config["state.backend.memory"]),
-            Random(),
+            self._machine.random,
         )
-        coordinator.connect(worker.post)
+        post = self._machine.link(worker.post)
+        coordinator.connect(post)
 
     def _checkpoint_settings(self) -> CheckpointSettings:
         config, prefix = self._config, "execution.checkpointing"
@@ -238,16 +237,14 @@ class Job:
 
     def _first_checkpoint_id(self, restored: Path | None) -> int:
         """Above every id that this job has used, and above the restored one (CP-1)."""
-        from streamlet.checkpoint.manifest import read_manifest
-
         highest = self._storage.highest_id() if self._request.is_recorded else 0
         if restored is not None:
             highest = max(highest, read_manifest(self._disk, restored).checkpoint_id)
         return highest + 1
 
-    async def _run(self) -> Outcome:
+    async def _run(self) -> JobResult:
         if self._record.state == JobState.FINISHED.value:
-            return Outcome(JobState.FINISHED.value, 0)
+            return JobResult(self.run_id, JobState.FINISHED.value, 0)
         assert self._coordinator is not None
         try:
             await self._run_both(self._coordinator, self._worker)
@@ -261,12 +258,13 @@ class Job:
             for op in self._request.plan.operators():
                 if op.sink is not None:
                     op.sink.close()
-        return self._outcome()
+        return self._result()
 
     async def _run_both(self, coordinator: JobCoordinator, worker: Worker) -> None:
         """Until the end of the job; a worker that dies of a bug must not leave it waiting."""
         loop = asyncio.get_running_loop()
-        running, serving = loop.create_task(coordinator.run()), loop.create_task(worker.run())
+        running = loop.create_task(contained(coordinator.run(), "the coordinator"))
+        serving = loop.create_task(worker.run())
         try:
             await asyncio.wait([running, serving], return_when=asyncio.FIRST_COMPLETED)
             await (running if running.done() else serving)
@@ -275,12 +273,13 @@ class Job:
             serving.cancel()
             await asyncio.wait([running, serving])
 
-    def _outcome(self) -> Outcome:
+    def _result(self) -> JobResult:
         assert self._coordinator is not None
         assert self._checkpoints is not None
         latest = self._checkpoints.latest
         progress, plan = self._coordinator.progress, self._request.plan
-        return Outcome(
+        return JobResult(
+            job_id=self.run_id,
             state=self._coordinator.state.value,
             duration_ms=self._clock.now_ms() - self._started_ms,
             records_in=progress.records_in(plan),
@@ -313,8 +312,15 @@ class Job:
         self._record.savepoint = self._stop_savepoint()
         try:
             self._storage.write_run(self._record)
-        except TransientError:
+            if self._coordinator.state is JobState.CANCELED and self._is_deleted_when_cancelled:
+                self._storage.forget_checkpoints(self._storage.run)
+        except (TransientError, OSError):
             _log.exception("the end of run %s could not be recorded", self.run_id)
+
+    @property
+    def _is_deleted_when_cancelled(self) -> bool:
+        key = "execution.checkpointing.externalized-checkpoint-retention"
+        return bool(self._config[key] == "delete-on-cancellation")
 
     def _stop_savepoint(self) -> str | None:
         """The savepoint of a stop, also of one that failed after sinks may have committed it."""
@@ -356,7 +362,7 @@ class Job:
             self.cancel()
             return {}
 
-        secret = secrets.token_hex(16)
+        secret = self._machine.make_token(16)
         commands = {"savepoint": savepoint, "stop": stop, "status": status, "cancel": cancel}
         self._control = ControlServer(secret, commands)
         port = await self._control.start()
@@ -367,7 +373,7 @@ class Job:
                 id=self.run_id,
                 name=self._request.name,
                 pid=os.getpid(),
-                host="127.0.0.1",
+                host=HOST,
                 port=port,
                 secret=secret,
                 started_ms=self._started_ms,

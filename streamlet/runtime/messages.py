@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,17 +20,16 @@ class Deploy:
     """To a worker: run this attempt."""
 
     plan: ExecutionPlan
-    job_name: str
     run_id: str
     attempt: int
     next_checkpoint_id: int
-    state_directory: Path | None
-    """Where files of keyed state go; None: the job takes no checkpoints."""
+    state_directory: Path
+    """Where files of keyed state go."""
     work_directory: Path
     """For databases; fresh, and deleted after the attempt."""
-    keyed_state: dict[tuple[str, int], KeyedShare] = field(default_factory=dict)
+    keyed_state: dict[tuple[str, int], KeyedShare]
     """(uid, subtask) -> the files from which its keyed state is restored."""
-    operator_state: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    operator_state: dict[tuple[str, int], list[Any]]
     """(uid, subtask) -> its share of the restored operator state."""
 
 
@@ -51,9 +50,10 @@ class TriggerCheckpoint:
     checkpoint_id: int
     kind: CheckpointKind
     directory: Path
-    is_drain: bool = False
+    is_drain: bool
     """Before a stop: end the input first, so that windows fire."""
-    keeps_state: bool = True
+    keeps_state: bool
+    """False: the job takes no checkpoints, and this one only makes sinks commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class AttemptEnded:
     error: BaseException | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SavepointRequest:
     """From a client: take a savepoint, or stop with one. The reply is its path."""
 
@@ -165,12 +165,12 @@ class SavepointRequest:
     is_drain: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class InterruptRequest:
     """From a signal: take a last checkpoint and stop."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CancelRequest:
     """From a client: stop now."""
 

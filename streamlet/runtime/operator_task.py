@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streamlet.checkpoint.alignment import Aligned, BarrierAlignment, Cancelled, Outcome
+from streamlet.checkpoint.alignment import Aligned, BarrierAlignment, Outcome
 from streamlet.elements import (
     Barrier,
     CancelBarrier,
@@ -31,6 +31,7 @@ class OperatorTask(Task):
         self._gate = InputGate(channels, self._alignment.is_blocked)
         self._combiner = WatermarkCombiner(len(channels))
         self._open_channels = set(range(len(channels)))
+        self._keyed_state = self._contexts[self.head_uid].keyed_state
         for channel in channels:
             channel.on_element(self.wake)
 
@@ -51,6 +52,8 @@ class OperatorTask(Task):
 
     async def _on_element(self, channel: int, element: Element) -> None:
         if isinstance(element, RowBatch):
+            if self._keyed_state is not None and element.keys is not None:
+                self._keyed_state.prefetch(element.keys)
             await self._feed(element)
         elif isinstance(element, Watermark):
             for combined in self._combiner.on_watermark(channel, element.timestamp_ms):
@@ -79,5 +82,5 @@ class OperatorTask(Task):
         for outcome in outcomes:
             if isinstance(outcome, Aligned):
                 await self._checkpoint(outcome.barrier)
-            elif isinstance(outcome, Cancelled):
+            else:
                 await self._cancel_barrier(outcome.checkpoint_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.manifest import OperatorEntry, read_manifest
-from streamlet.checkpoint.operator_state import OperatorItems, read_operator_state, spread
+from streamlet.checkpoint.operator_state import OperatorItems, deal, read_operator_state
 from streamlet.checkpoint.restore import (
     KeyedShare,
     RestoringOperator,
@@ -26,7 +26,6 @@ class Recovery:
 
     plan: ExecutionPlan
     checkpoint_id: int = 0
-    directory: Path | None = None
     run_ids: list[str] = field(default_factory=list)
     keyed_state: dict[tuple[str, int], KeyedShare] = field(default_factory=dict)
     operator_state: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
@@ -51,14 +50,14 @@ def recover(
     recovery = Recovery(
         _with_max_parallelism(plan, saved),
         manifest.checkpoint_id,
-        directory,
         list(manifest.run_ids),
     )
     items = read_operator_state(disk, directory, manifest)
     for vertex in recovery.plan.vertices:
         for op in vertex.operators:
             _deal_keyed(recovery, vertex, op, saved.get(op.uid), directory)
-            _deal_items(recovery, vertex, op, items.get(op.uid, OperatorItems()))
+            old_parallelism = saved[op.uid].parallelism if op.uid in saved else 0
+            _deal_items(recovery, vertex, op, items.get(op.uid, OperatorItems()), old_parallelism)
     return recovery
 
 
@@ -101,7 +100,11 @@ def _deal_keyed(
 
 
 def _deal_items(
-    recovery: Recovery, vertex: PlannedVertex, operator: PlannedOperator, items: OperatorItems
+    recovery: Recovery,
+    vertex: PlannedVertex,
+    operator: PlannedOperator,
+    items: OperatorItems,
+    old_parallelism: int,
 ) -> None:
     if operator.source is not None:
         # Splits go back to the coordinator, which deals them out anew at any parallelism.
@@ -111,5 +114,5 @@ def _deal_items(
             recovery.enumerators[operator.uid] = enumerator["state"]
         return
     recovery.committables[operator.uid] = items.committables
-    for subtask, share in enumerate(spread(items.items, vertex.parallelism)):
+    for subtask, share in enumerate(deal(items.items, old_parallelism, vertex.parallelism)):
         recovery.operator_state[operator.uid, subtask] = share

@@ -7,53 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streamlet.config import Configuration
-from streamlet.plan import ExecutionPlan
 from streamlet.runtime.job import Job
+from streamlet.runtime.machine import this_machine
+from streamlet.runtime.setup import JobRequest, JobResult
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """What is to be run, and how."""
-
-    plan: ExecutionPlan
-    name: str
-    config: Configuration
-    savepoint: str | None = None
-    """The savepoint or checkpoint to begin with."""
-    resume: bool = False
-    allow_non_restored_state: bool = False
-    later_output: str = "refuse"
-    on_progress: Callable[[dict[str, Any]], None] | None = None
-    stop_when: Callable[[], bool] | None = None
-    """Ends the job normally once it is true."""
-    script: str = ""
-    is_recorded: bool = True
-    """False: it leaves no trace in the home directory, as for `execute_and_collect`."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """What became of a job."""
-
-    job_id: str
-    state: str
-    """FINISHED, SUSPENDED (interrupted, may be resumed) or CANCELED."""
-    duration_ms: int
-    records_in: int
-    """Records that the sources gave, in the last attempt."""
-    records_out: int
-    """Records that the sinks took, in the last attempt."""
-    last_checkpoint: int | None
-    """The id of the latest complete checkpoint."""
-    savepoint_path: str | None
-    """Where a stop with savepoint put it."""
 
 
 class JobClient:
@@ -93,9 +54,9 @@ class JobClient:
 
 async def start_job(request: JobRequest) -> JobClient:
     """Starts the job in the running event loop; signals are the caller's."""
-    job = Job(request)
+    job = Job(request, this_machine())
     await job.prepare()
-    running = asyncio.get_running_loop().create_task(_result_of(job))
+    running = asyncio.get_running_loop().create_task(job.run())
     return JobClient(job, running)
 
 
@@ -115,24 +76,11 @@ def _is_in_event_loop() -> bool:
 
 
 async def _run(request: JobRequest) -> JobResult:
-    job = Job(request)
+    job = Job(request, this_machine())
     await job.prepare()
     if threading.current_thread() is threading.main_thread():
         job.handle_signals()
-    return await _result_of(job)
-
-
-async def _result_of(job: Job) -> JobResult:
-    outcome = await job.run()
-    return JobResult(
-        job_id=job.run_id,
-        state=outcome.state,
-        duration_ms=outcome.duration_ms,
-        records_in=outcome.records_in,
-        records_out=outcome.records_out,
-        last_checkpoint=outcome.last_checkpoint,
-        savepoint_path=outcome.savepoint_path,
-    )
+    return await job.run()
 
 
 def _run_loop(work: Coroutine[Any, Any, T]) -> T:

@@ -1,4 +1,4 @@
-"""What a job is made of when it starts, and the states it goes through."""
+"""What a job is asked to do and made of, the states it goes through, and what became of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamlet.config import Configuration
 from streamlet.plan import ExecutionPlan
 
 
@@ -21,6 +22,44 @@ class JobState(enum.Enum):
     SUSPENDED = "SUSPENDED"
     CANCELED = "CANCELED"
     FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What is to be run, and how."""
+
+    plan: ExecutionPlan
+    name: str
+    config: Configuration
+    savepoint: str | None = None
+    """The savepoint or checkpoint to begin with."""
+    resume: bool = False
+    allow_non_restored_state: bool = False
+    later_output: str = "refuse"
+    on_progress: Callable[[dict[str, Any]], None] | None = None
+    stop_when: Callable[[], bool] | None = None
+    """Ends the job normally once it is true."""
+    script: str = ""
+    is_recorded: bool = True
+    """False: it leaves no trace in the home directory, as for `execute_and_collect`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What became of a job."""
+
+    job_id: str
+    state: str
+    """FINISHED, SUSPENDED (interrupted, may be resumed) or CANCELED."""
+    duration_ms: int
+    records_in: int = 0
+    """Records that the sources gave, in the last attempt."""
+    records_out: int = 0
+    """Records that the sinks took, in the last attempt."""
+    last_checkpoint: int | None = None
+    """The id of the latest complete checkpoint."""
+    savepoint_path: str | None = None
+    """Where a stop with savepoint put it."""
 
 
 @dataclass(frozen=True, slots=True)

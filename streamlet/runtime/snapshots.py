@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from streamlet.checkpoint.manifest import ScopedFile, StateEntry
 from streamlet.checkpoint.pending import OperatorAck, TaskAck, TaskId
@@ -20,9 +20,6 @@ from streamlet.runtime.messages import DeclineCheckpoint, ToCoordinator
 from streamlet.state.log import Generation, StateLog
 
 _log = logging.getLogger("streamlet.checkpoint")
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -37,11 +34,11 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class KeyedSnapshots:
-    """The keyed state of a task's head, and where its files go (None: nowhere)."""
+    """The keyed state of a task's head, and its files."""
 
     uid: str
     log: StateLog
-    files: StateFiles | None
+    files: StateFiles
 
 
 class SnapshotWriter:
@@ -159,17 +156,16 @@ class SnapshotWriter:
             if frozen.number <= self._refused_up_to:
                 raise TransientError("an earlier part of the state could not be written")
             rows = keyed.log.write(generation)
-            files = await self._in_thread(lambda: _write_rows(keyed, checkpoint_id, rows))
+            files = await self._in_thread(lambda: keyed.files.write(checkpoint_id, rows))
         except Exception as error:
             note_place(error, keyed.log.place)
             self._refused_up_to = self._frozen
             keyed.log.unfreeze(generation)
             raise
         keyed.log.retire(generation)
-        if export is None or keyed.files is None:
+        if export is None:
             return files
-        state_files = keyed.files
-        return await self._in_thread(lambda: state_files.export(checkpoint_id, export, keyed.uid))
+        return await self._in_thread(lambda: keyed.files.export(checkpoint_id, export, keyed.uid))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -191,13 +187,3 @@ class SnapshotWriter:
     def _states(self) -> list[StateEntry]:
         assert self._keyed is not None
         return [StateEntry(name, kind) for name, kind in self._keyed.log.state_names()]
-
-
-def _write_rows(
-    keyed: KeyedSnapshots, checkpoint_id: int, rows: Iterator[pa.RecordBatch]
-) -> list[ScopedFile]:
-    if keyed.files is not None:
-        return keyed.files.write(checkpoint_id, rows)
-    for _ in rows:
-        pass  # without checkpoints only the store keeps them
-    return []

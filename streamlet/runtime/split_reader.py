@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamlet.elements import RowBatch, StreamStatus, Watermark
-from streamlet.errors import note_place
+from streamlet.errors import FatalError, note_place
 from streamlet.source import PartitionReader, Source
 
 
@@ -137,4 +137,11 @@ def open_reader(
 def _content(polled: Any) -> RowBatch | Watermark | StreamStatus | None:
     if polled is None or isinstance(polled, RowBatch | Watermark | StreamStatus):
         return polled
-    return RowBatch(polled if isinstance(polled, list) else polled.to_pylist())
+    if isinstance(polled, list):
+        return RowBatch(polled)
+    if hasattr(polled, "to_pylist"):  # a pyarrow RecordBatch; importing pyarrow to ask is slow
+        return RowBatch(polled.to_pylist())
+    raise FatalError(
+        f"poll() gave a {type(polled).__name__}; expected a list of records (empty: nothing yet), "
+        "a pyarrow RecordBatch, or None at the end"
+    )

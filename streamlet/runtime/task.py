@@ -131,8 +131,8 @@ class Task(ABC):
         for operator in self.chain.operators():
             try:
                 operator.close()
-            except Exception:
-                _log.exception("closing an operator of task %s failed", self.task)
+            except BaseException as error:  # a sys.exit() there must not keep the others open
+                _log.exception("closing an operator of task %s failed: %r", self.task, error)
 
     async def join_threads(self) -> None:
         """Waits for the threads that still work for this task."""
@@ -164,18 +164,19 @@ class Task(ABC):
 
     async def _on_message(self, message: ToTask) -> None:
         if isinstance(message, CheckpointComplete):
-            for operator in self.chain.operators():
-                operator.on_checkpoint_complete(message.checkpoint_id)
+            self._complete(message.checkpoint_id)
         elif isinstance(message, CheckpointAborted):
             # A lost completion is repaired here (CP-31).
-            for operator in self.chain.operators():
-                if message.latest_complete:
-                    operator.on_checkpoint_complete(message.latest_complete)
-                operator.on_checkpoint_aborted(message.checkpoint_id, message.latest_complete)
+            if message.latest_complete:
+                self._complete(message.latest_complete)
         elif isinstance(message, CloseAttempt):
             self._stage = Stage.CLOSED
         else:
             raise InternalError(f"task {self.task} does not take {message!r}")
+
+    def _complete(self, checkpoint_id: int) -> None:
+        for operator in self.chain.operators():
+            operator.on_checkpoint_complete(checkpoint_id)
 
     def _open(self) -> None:
         for member in reversed(self.chain.members):

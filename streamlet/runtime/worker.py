@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from contextlib import suppress
 from random import Random
 
-from streamlet.errors import FatalError
+from streamlet.runtime.containment import contained
 from streamlet.runtime.deployment import Deployed, Deployment, StateSettings
 from streamlet.runtime.interpreter import tuned_interpreter
 from streamlet.runtime.messages import (
@@ -112,7 +111,7 @@ class Worker:
         self._early.clear()
         async with asyncio.TaskGroup() as group:
             for task in deployed.tasks.values():
-                group.create_task(_run_task(task))
+                group.create_task(contained(task.run(), f"task {task.task}"))
 
     async def _close_attempt(self, deploy: Deploy, running: asyncio.Task[None]) -> None:
         running.cancel()  # it has ended, unless the worker itself was cancelled
@@ -134,7 +133,7 @@ class Worker:
             deployed.executor.shutdown(wait=True)
             for log in deployed.logs:
                 log.close()
-        shutil.rmtree(deploy.work_directory, ignore_errors=True)
+        self._settings.disk.remove(deploy.work_directory)
 
     def _dispatch(self, message: ToTask) -> None:
         if self._deployed is None:
@@ -143,17 +142,6 @@ class Worker:
         for task in self._deployed.tasks.values():
             if _is_for(task, message):
                 task.post(message)
-
-
-async def _run_task(task: Task) -> None:
-    """Runs the task; a cancellation that nobody asked for comes from user code and is a failure."""
-    try:
-        await task.run()
-    except asyncio.CancelledError as error:
-        current = asyncio.current_task()
-        if current is not None and not current.cancelling():
-            raise FatalError(f"a function in task {task.task} raised CancelledError") from error
-        raise
 
 
 def _is_for(task: Task, message: ToTask) -> bool:
@@ -166,7 +154,8 @@ def _is_for(task: Task, message: ToTask) -> bool:
 
 
 def _first_cause(error: BaseException) -> BaseException:
-    """The exception that came first: the group cancelled the other tasks after it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    """What the first task to fail raised, which may be a group of the user's own.
+
+    The group of tasks cancelled the others after it.
+    """
+    return error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error

@@ -11,7 +11,7 @@ from streamlet.state.layout import MISSING
 from streamlet.state.log import FlatTable, NestedTable, StateLog
 
 
-class WindowScope:
+class CurrentWindow:
     """The window that window state belongs to at the moment."""
 
     __slots__ = ("bounds",)
@@ -44,6 +44,7 @@ class MapCell(Protocol):
     def scan(self) -> list[tuple[Any, Any]]:
         """All entries by ascending inner."""
 
+    def is_empty(self) -> bool: ...
     def drop(self) -> None: ...
 
 
@@ -72,24 +73,24 @@ class KeyCell:
 class WindowCell:
     """A Cell of the current key and window; the window is the inner of a MAP table."""
 
-    __slots__ = ("_log", "_scope", "_table")
+    __slots__ = ("_log", "_table", "_window")
 
-    def __init__(self, log: StateLog, scope: WindowScope, table: NestedTable) -> None:
+    def __init__(self, log: StateLog, window: CurrentWindow, table: NestedTable) -> None:
         self._log = log
-        self._scope = scope
+        self._window = window
         self._table = table
 
     def get(self) -> Any:
-        return self._table.get(self._log.key, self._scope.bounds, MISSING)
+        return self._table.get(self._log.key, self._window.bounds, MISSING)
 
     def for_update(self) -> Any:
-        return self._table.for_update(self._log.key, self._scope.bounds)
+        return self._table.for_update(self._log.key, self._window.bounds)
 
     def put(self, value: Any) -> None:
-        self._table.put(self._log.key, self._scope.bounds, value)
+        self._table.put(self._log.key, self._window.bounds, value)
 
     def remove(self) -> None:
-        self._table.remove(self._log.key, self._scope.bounds)
+        self._table.remove(self._log.key, self._window.bounds)
 
 
 class KeyMapCell:
@@ -113,6 +114,9 @@ class KeyMapCell:
     def scan(self) -> list[tuple[Any, Any]]:
         return self._table.scan(self._log.key)
 
+    def is_empty(self) -> bool:
+        return not self.scan()
+
     def drop(self) -> None:
         self._table.drop(self._log.key)
 
@@ -120,29 +124,32 @@ class KeyMapCell:
 class WindowMapCell:
     """A MapCell of the current key and window; `(start, end, map key)` is the inner."""
 
-    __slots__ = ("_log", "_scope", "_table")
+    __slots__ = ("_log", "_table", "_window")
 
-    def __init__(self, log: StateLog, scope: WindowScope, table: NestedTable) -> None:
+    def __init__(self, log: StateLog, window: CurrentWindow, table: NestedTable) -> None:
         self._log = log
-        self._scope = scope
+        self._window = window
         self._table = table
 
     def get(self, inner: Any) -> Any:
-        return self._table.get(self._log.key, (*self._scope.bounds, inner), MISSING)
+        return self._table.get(self._log.key, (*self._window.bounds, inner), MISSING)
 
     def put(self, inner: Any, value: Any) -> None:
-        self._table.put(self._log.key, (*self._scope.bounds, inner), value)
+        self._table.put(self._log.key, (*self._window.bounds, inner), value)
 
     def remove(self, inner: Any) -> None:
-        self._table.remove(self._log.key, (*self._scope.bounds, inner))
+        self._table.remove(self._log.key, (*self._window.bounds, inner))
 
     def scan(self) -> list[tuple[Any, Any]]:
-        bounds = self._scope.bounds
+        bounds = self._window.bounds
         return [
             (inner[2], value)
             for inner, value in self._table.scan(self._log.key)
             if inner[:2] == bounds
         ]
+
+    def is_empty(self) -> bool:
+        return not self.scan()
 
     def drop(self) -> None:
         for inner, _ in self.scan():

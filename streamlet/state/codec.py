@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -211,9 +211,9 @@ def _zone_parts(zone: Any) -> list[Any]:
 def _packable_tagged(value: Any) -> Ext:
     parts = parts_of(value)
     if parts is None:
-        raise StateTypeError(
-            f"state cannot keep a value of type {_name(type(value))}; {ENCODED_ADVICE}"
-        )
+        is_array_scalar = type(value).__module__ == "numpy" and hasattr(value, "item")
+        advice = "store its .item(), a value of Python's own" if is_array_scalar else ENCODED_ADVICE
+        raise StateTypeError(f"state cannot keep a value of type {_name(type(value))}; {advice}")
     return Ext(_Code.TAGGED, _pack(_packable_list(parts)))
 
 
@@ -326,5 +326,3 @@ class MessagePackCodec:
 
 
 DEFAULT_CODEC: Final[Codec] = MessagePackCodec()
-
-Payload: TypeAlias = bytes

@@ -123,7 +123,7 @@ class MapState(Generic[K, V]):
         return [value for _, value in self.items()]
 
     def is_empty(self) -> bool:
-        return not self._cell.scan()
+        return self._cell.is_empty()
 
     def clear(self) -> None:
         self._cell.drop()

@@ -9,6 +9,8 @@ from typing_extensions import TypeVar
 
 from streamlet.errors import ConfigError
 from streamlet.state.codec import DEFAULT_CODEC, Codec
+from streamlet.state.ttl import StateTtlConfig, ttl_config
+from streamlet.units import Duration
 
 if TYPE_CHECKING:
     from streamlet.functions import AggregateFunction, ReduceFunction
@@ -19,13 +21,15 @@ V = TypeVar("V", default=Any)
 
 
 class _Descriptor:
-    """Name and codec, checked; the type arguments only serve type checkers and readers."""
+    """Name, codec and TTL, checked; the type arguments only serve type checkers and readers."""
 
-    __slots__ = ("codec", "name")
+    __slots__ = ("codec", "name", "ttl")
 
     kind: str
 
-    def __init__(self, name: str, codec: Codec | None, ttl: object) -> None:
+    def __init__(
+        self, name: str, codec: Codec | None, ttl: Duration | StateTtlConfig | None
+    ) -> None:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"a state needs a non-empty string as its name, got {name!r}")
         if name.startswith("_"):
@@ -33,17 +37,13 @@ class _Descriptor:
                 f"the state name {name!r} starts with '_', which is reserved for streamlet's own "
                 "state; use another name"
             )
-        if ttl is not None:
-            raise ConfigError(
-                f"state {name!r}: state TTL is not available yet; leave ttl= out and clear the "
-                "state by a timer"
-            )
         if codec is not None and not (hasattr(codec, "encode") and hasattr(codec, "decode")):
             raise ConfigError(
                 f"state {name!r}: codec= must have encode(value) and decode(bytes), got {codec!r}"
             )
         self.name = name
         self.codec: Codec = DEFAULT_CODEC if codec is None else codec
+        self.ttl = ttl_config(ttl, name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -68,7 +68,7 @@ class ValueStateDescriptor(_Descriptor, Generic[T]):
         *,
         default: None = None,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -78,7 +78,7 @@ class ValueStateDescriptor(_Descriptor, Generic[T]):
         *,
         default: V,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -87,7 +87,7 @@ class ValueStateDescriptor(_Descriptor, Generic[T]):
         *,
         default: Any = None,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None:
         super().__init__(name, codec, ttl)
         self.type = type
@@ -107,7 +107,7 @@ class ListStateDescriptor(_Descriptor, Generic[T]):
         type: type[T] | None = None,  # noqa: A002 - a public name
         *,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None:
         super().__init__(name, codec, ttl)
         self.type = type
@@ -127,7 +127,7 @@ class MapStateDescriptor(_Descriptor, Generic[K, V]):
         value_type: type[V] | None = None,
         *,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None:
         super().__init__(name, codec, ttl)
         self.key_type = key_type
@@ -148,7 +148,7 @@ class ReducingStateDescriptor(_Descriptor, Generic[T]):
         type: type[T] | None = None,  # noqa: A002 - a public name
         *,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None:
         super().__init__(name, codec, ttl)
         if not callable(getattr(fn, "reduce", fn)):
@@ -174,7 +174,7 @@ class AggregatingStateDescriptor(_Descriptor, Generic[K, V]):
         type: type[Any] | None = None,  # noqa: A002 - a public name
         *,
         codec: Codec | None = None,
-        ttl: object = None,
+        ttl: Duration | StateTtlConfig | None = None,
     ) -> None:
         super().__init__(name, codec, ttl)
         if not hasattr(agg, "create_accumulator"):

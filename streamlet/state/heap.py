@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
-from streamlet.state.store import NOTHING, FlatLayer, NestedLayer
+from streamlet.state.store import NOTHING, FlatLayer, NestedLayer, walk_flat, walk_nested
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,6 +111,9 @@ class HeapFlatCells:
         live = (item for item in overlay.items() if item[1] is not TOMBSTONE)
         return chain(live, (item for item in self._entries.items() if item[0] not in overlay))
 
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        return walk_flat([*self._retired, self._entries])
+
     def count_except(self, overlay: Collection[Any]) -> int:
         above = set(overlay).union(*self._retired)
         live = sum(self.get(entry) is not MISSING for entry in above.difference(overlay))
@@ -187,6 +190,9 @@ class HeapNestedCells:
         for outer in self.outers():
             for inner, value in self.scan(outer).items():
                 yield (outer, inner), value
+
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        return walk_nested([*self._retired, self._entries])
 
     def count_except(self, overlay: Collection[Any]) -> int:
         above = {

@@ -104,7 +104,6 @@ class KeyRouter:
         self.max_parallelism = max_parallelism
         self.parallelism = parallelism
         self._canonical = _Remembered(canonical_key)
-        self._groups = _Remembered(lambda key: key_group(key, max_parallelism))
         self._subtasks = _Remembered(
             lambda key: subtask_of(key_group(key, max_parallelism), parallelism, max_parallelism)
         )
@@ -118,10 +117,6 @@ class KeyRouter:
         except TypeError:
             # a dict can only look up what is hashable: one by one finds the key to name
             return list(map(canonical_key, keys))
-
-    def key_groups(self, keys: list[Key]) -> list[int]:
-        """The key group of each canonical key."""
-        return self._groups.of(keys)
 
     def subtasks(self, keys: list[Key]) -> list[int]:
         """The index of the subtask that owns each canonical key."""

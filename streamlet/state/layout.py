@@ -36,6 +36,11 @@ class Layout(Enum):
     TIMER = "timer"
     """Flat: the entry is `(timestamp_ms, key)`; the value of a restored timer is None."""
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether entries have one part; those of nested tables have an outer and an inner."""
+        return self in (Layout.KEY, Layout.TIMER)
+
 
 @dataclass(frozen=True, slots=True)
 class StateSpec:

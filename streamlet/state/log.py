@@ -23,11 +23,8 @@ from streamlet.state.tables import FlatTable, NestedTable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from streamlet.state.rows import STATE_ROWS
-
 __all__ = [
     "MISSING",
-    "STATE_ROWS",
     "TOMBSTONE",
     "Encoded",
     "FlatTable",
@@ -109,7 +106,7 @@ class StateLog:
         the restored one.
         """
         spec = StateSpec(name, kind, layout, codec or DEFAULT_CODEC, owned, copy)
-        if layout not in (Layout.KEY, Layout.TIMER):
+        if not layout.is_flat:
             raise InternalError(f"state {name!r}: layout {layout.name} is not flat")
         table = self._known(spec)
         if table is None:
@@ -129,7 +126,7 @@ class StateLog:
     ) -> NestedTable:
         """The nested table of that name (MAP or WINDOW); as `flat`."""
         spec = StateSpec(name, kind, layout, codec or DEFAULT_CODEC, owned, copy)
-        if layout not in (Layout.MAP, Layout.WINDOW):
+        if layout.is_flat:
             raise InternalError(f"state {name!r}: layout {layout.name} is not nested")
         table = self._known(spec)
         if table is None:
@@ -224,6 +221,10 @@ class StateLog:
         """Name and kind of every table that was asked for."""
         return [(table.spec.name, table.spec.kind) for table in self._tables.values()]
 
+    def has_state(self, name: str) -> bool:
+        """Whether a table of that name was asked for or restored."""
+        return name in self._tables or name in self._restored
+
     def close(self) -> None:
         """Lets go of the store; nothing may be called afterwards."""
         self._store.close()
@@ -261,12 +262,3 @@ def _expect(generation: Generation, *stages: Stage) -> None:
     if generation.stage not in stages:
         expected = " or ".join(stage.value for stage in stages)
         raise InternalError(f"a generation must be {expected}, but it is {generation.stage.value}")
-
-
-def __getattr__(name: str) -> Any:
-    # on demand, as pyarrow takes longer to load than the rest of streamlet
-    if name == "STATE_ROWS":
-        from streamlet.state import rows
-
-        return rows.STATE_ROWS
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

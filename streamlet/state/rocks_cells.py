@@ -70,10 +70,12 @@ class _Generations:
         return done
 
 
-class RocksFlatCells:
-    """Clean entries of a flat table."""
+class _StoredCells:
+    """What both kinds of cells have in common: their rows in the database, and the cache."""
 
     __slots__ = ("_generations", "_row_keys", "_spec", "_store")
+
+    _is_nested = False
 
     def __init__(
         self, spec: StateSpec, row_keys: RowKeys, store: RocksStore, is_restored: bool
@@ -81,7 +83,32 @@ class RocksFlatCells:
         self._spec = spec
         self._row_keys = row_keys
         self._store = store
-        self._generations = _Generations(store, False, is_complete=not is_restored)
+        self._generations = _Generations(store, self._is_nested, is_complete=not is_restored)
+
+    def settle(self, budget: int) -> int:
+        return self._generations.settle(budget)
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        entry_of, revive = self._row_keys.entry_of, self._spec.revive
+        for row_key, payload in self._store.database.scan(self._row_keys.prefix):
+            yield entry_of(row_key), revive(payload)
+
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        entry_of, revive = self._row_keys.entry_of, self._spec.revive
+        for row_key, payload in self._store.database.walk(self._row_keys.prefix):
+            yield entry_of(row_key), revive(payload)
+
+    def count_except(self, overlay: Collection[Any]) -> int:
+        # by the rows alone: they may already be those of a layer that is being written
+        entry_of = self._row_keys.entry_of
+        rows = self._store.database.scan(self._row_keys.prefix)
+        return sum(entry_of(row_key) not in overlay for row_key, _ in rows)
+
+
+class RocksFlatCells(_StoredCells):
+    """Clean entries of a flat table."""
+
+    __slots__ = ()
 
     def get(self, entry: Any) -> Any:
         value = self._cached(entry)
@@ -116,20 +143,6 @@ class RocksFlatCells:
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         self._generations.push(layer, rows)
 
-    def settle(self, budget: int) -> int:
-        return self._generations.settle(budget)
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        entry_of, revive = self._row_keys.entry_of, self._spec.revive
-        for row_key, payload in self._store.database.scan(self._row_keys.prefix):
-            yield entry_of(row_key), revive(payload)
-
-    def count_except(self, overlay: Collection[Any]) -> int:
-        # by the rows alone: they may already be those of a layer that is being written
-        entry_of = self._row_keys.entry_of
-        rows = self._store.database.scan(self._row_keys.prefix)
-        return sum(entry_of(row_key) not in overlay for row_key, _ in rows)
-
     def _cached(self, entry: Any) -> Any:
         layers = self._generations.layers
         for position, layer in enumerate(layers):
@@ -142,18 +155,17 @@ class RocksFlatCells:
         return MISSING
 
 
-class RocksNestedCells:
+class RocksNestedCells(_StoredCells):
     """Clean entries of a nested table."""
 
-    __slots__ = ("_generations", "_known", "_row_keys", "_spec", "_store")
+    __slots__ = ("_known",)
+
+    _is_nested = True
 
     def __init__(
         self, spec: StateSpec, row_keys: RowKeys, store: RocksStore, is_restored: bool
     ) -> None:
-        self._spec = spec
-        self._row_keys = row_keys
-        self._store = store
-        self._generations = _Generations(store, True, is_complete=not is_restored)
+        super().__init__(spec, row_keys, store, is_restored)
         # Windows are few, and most are opened and closed in memory: knowing those that have rows
         # spares a look into the database for all the others.
         self._known: set[Any] | None = None
@@ -197,20 +209,6 @@ class RocksNestedCells:
         if self._known is not None:
             self._known.update(layer)
         self._generations.push(layer, rows)
-
-    def settle(self, budget: int) -> int:
-        return self._generations.settle(budget)
-
-    def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
-        entry_of, revive = self._row_keys.entry_of, self._spec.revive
-        for row_key, payload in self._store.database.scan(self._row_keys.prefix):
-            yield entry_of(row_key), revive(payload)
-
-    def count_except(self, overlay: Collection[Any]) -> int:
-        # by the rows alone: they may already be those of a layer that is being written
-        entry_of = self._row_keys.entry_of
-        rows = self._store.database.scan(self._row_keys.prefix)
-        return sum(entry_of(row_key) not in overlay for row_key, _ in rows)
 
     def _has_rows(self, outer: Any) -> bool:
         """Whether the database may know more of `outer` than the cache."""

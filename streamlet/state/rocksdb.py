@@ -8,6 +8,7 @@ batches are small, so that the loop gets its turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from streamlet.state.row_keys import ID_BYTES, RowKeys, end_of_range
 from streamlet.state.rows import row_keys
 
 WRITE_BATCH_ROWS: Final = 256
+_PAGE_ROWS: Final = 64
 _INGEST_ROWS: Final = 200_000
 _INGEST_BYTES: Final = 64 << 20
 _ENTRY_BYTES: Final = 250
@@ -198,15 +200,22 @@ class Database:
         moved.set_move_files(True)
         self._db.ingest_external_file([str(path)], moved)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All rows whose key begins with `prefix`, in order."""
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose key begins with `prefix`, in order, from the key `start` on."""
         bounds = _bounds(prefix)
         rows = self._db.iter(bounds)
-        rows.seek(prefix)
+        rows.seek(start or prefix)
         while rows.valid():
             yield rows.key(), rows.value()
             rows.next()
         _check(rows)
+
+    def walk(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """As `scan`, for slow readers: no iterator stays open, so rows may change meanwhile."""
+        start = prefix
+        while page := list(islice(self.scan(prefix, start), _PAGE_ROWS)):
+            yield from page
+            start = page[-1][0] + b"\x00"
 
     def prefixes(self, prefix: bytes, cut: Callable[[bytes], bytes]) -> Iterator[bytes]:
         """What `cut` makes of the keys under `prefix`, each once, skipping the rows between."""

@@ -39,7 +39,7 @@ def encoded(
     spec: StateSpec, layer: dict[Any, Any], max_parallelism: int, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     """The entries of one frozen layer, up to `batch_rows` at a time."""
-    entries = _flat_entries(spec, layer) if _is_flat(spec) else _nested_entries(spec, layer)
+    entries = _flat_entries(spec, layer) if spec.layout.is_flat else _nested_entries(spec, layer)
     while chunk := list(islice(entries, batch_rows)):
         yield _batch(spec, chunk, max_parallelism)
 
@@ -118,10 +118,6 @@ _ENTRY_OF: Final[dict[Layout, Callable[[bytes, bytes, bytes], Any]]] = {
     Layout.WINDOW: lambda key, namespace, map_key: (decode(namespace), decode(key)),
     Layout.TIMER: lambda key, namespace, map_key: (decode(map_key), decode(key)),
 }
-
-
-def _is_flat(spec: StateSpec) -> bool:
-    return spec.layout in (Layout.KEY, Layout.TIMER)
 
 
 def _flat_entries(spec: StateSpec, layer: dict[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:

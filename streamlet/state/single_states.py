@@ -68,8 +68,8 @@ class ValueState(Generic[T]):
         self._table.remove(self._log.key)
 
 
-class WindowValueState(ValueState[T]):
-    """One value per key and window."""
+class CellValueState(ValueState[T]):
+    """One value per key and window, or one with a TTL: whatever the cell says."""
 
     __slots__ = ("_cell",)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from streamlet.errors import ConfigError
-from streamlet.state.layout import StateSpec
+from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,9 @@ class FlatCells(Protocol):
     def items(self) -> Iterator[tuple[Any, Any]]:
         """All live entries; nothing may change meanwhile."""
 
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        """As `items`, while anything may change: what does is met once, twice or not at all."""
+
     def count_except(self, overlay: Collection[Any]) -> int:
         """The number of live entries that are not in `overlay`."""
 
@@ -63,6 +66,9 @@ class NestedCells(Protocol):
 
     def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
         """All live entries as ((outer, inner), value); nothing may change meanwhile."""
+
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        """As `items`, while anything may change: what does is met once, twice or not at all."""
 
     def count_except(self, overlay: Collection[Any]) -> int:
         """The number of live entries that are not in `overlay`."""
@@ -93,6 +99,27 @@ class Store(Protocol):
         """Up to about `budget` entries of deferred work, between two batches."""
 
     def close(self) -> None: ...
+
+
+def walk_flat(layers: Sequence[FlatLayer]) -> Iterator[tuple[Any, Any]]:
+    """Live entries of the layers, top down, as `FlatCells.walk`.
+
+    Entries only ever move down from layer to layer, so that none of them slips past.
+    """
+    for layer in layers:
+        for entry in list(layer):
+            value = layer.get(entry, MISSING)
+            if value is not MISSING and value is not TOMBSTONE:
+                yield entry, value
+
+
+def walk_nested(layers: Sequence[NestedLayer]) -> Iterator[tuple[Any, Any]]:
+    """The same for nested layers; an entry is `(outer, inner)`."""
+    for layer in layers:
+        for outer in list(layer):
+            for inner, value in list(layer.get(outer, NOTHING).items()):
+                if value is not TOMBSTONE:
+                    yield (outer, inner), value
 
 
 def open_store(backend: str, directory: Path | None, memory_bytes: int) -> Store:

@@ -9,33 +9,97 @@ in the cells was written before and is read by nobody else, so it moves up witho
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, Final
 
 from streamlet.errors import InternalError
 from streamlet.state.codec import encode
 from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
-from streamlet.state.store import FlatCells, FlatLayer, NestedCells, NestedLayer
+from streamlet.state.store import (
+    FlatCells,
+    FlatLayer,
+    NestedCells,
+    NestedLayer,
+    walk_flat,
+    walk_nested,
+)
 
 _COUNTED_OUTERS: Final = 1_024
 
 
-class FlatTable:
+class _Table(ABC):
+    """What both kinds of tables have in common: the order of the layers."""
+
+    __slots__ = ("_cells", "_frozen", "dirty", "spec")
+
+    def __init__(self, spec: StateSpec, cells: FlatCells | NestedCells) -> None:
+        self.spec = spec
+        self.dirty: dict[Any, Any] = {}
+        self._frozen: list[dict[Any, Any]] = []
+        self._cells = cells
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """All live entries with their values, in no particular order; none may change meanwhile."""
+        overlay = self._overlay()
+        for item in overlay.items():
+            if item[1] is not TOMBSTONE:
+                yield item
+        for item in self._cells.items():
+            if item[0] not in overlay:
+                yield item
+
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        """As `items`, while anything may change: what does is met once, twice or not at all."""
+        walk = walk_flat if self.spec.layout.is_flat else walk_nested
+        return chain(walk([self.dirty, *self._frozen]), self._cells.walk())
+
+    def size(self) -> int:
+        """The number of live entries."""
+        overlay = self._overlay()
+        live = sum(value is not TOMBSTONE for value in overlay.values())
+        return live + self._cells.count_except(overlay)
+
+    def freeze(self) -> dict[Any, Any]:
+        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
+        layer = self.dirty
+        if layer:
+            self.dirty = {}
+            self._frozen.insert(0, layer)
+        return layer
+
+    def retire(self, layer: dict[Any, Any], rows: int) -> None:
+        """The layer was written: hands it to the cells."""
+        if not self._frozen or self._frozen[-1] is not layer:
+            name = self.spec.name
+            raise InternalError(f"state {name!r}: generations must be retired oldest first")
+        self._frozen.pop()
+        self._cells.absorb(layer, rows)
+
+    @abstractmethod
+    def _overlay(self) -> dict[Any, Any]:
+        """What lies over the cells, TOMBSTONEs included."""
+
+    def _take_out(self, layer: dict[Any, Any]) -> list[dict[Any, Any]]:
+        """Removes the layer, gives those that are newer; by identity: `==` would read them all."""
+        position = next(i for i, frozen in enumerate(self._frozen) if frozen is layer)
+        newer = self._frozen[:position]
+        del self._frozen[position]
+        return newer
+
+
+class FlatTable(_Table):
     """Entries with one part: a key (KEY) or a `(timestamp_ms, key)` (TIMER).
 
     `dirty` may be read and written directly by hot loops, and bound once per batch: it is replaced
     only between batches. It may hold TOMBSTONE; what is not in it must be asked of `load`.
     """
 
-    __slots__ = ("_cells", "_frozen", "dirty", "spec")
+    __slots__ = ()
 
-    def __init__(self, spec: StateSpec, cells: FlatCells) -> None:
-        self.spec = spec
-        self.dirty: FlatLayer = {}
-        self._frozen: list[FlatLayer] = []
-        self._cells = cells
+    _cells: FlatCells
 
     def load(self, entry: Any) -> Any:
         """The value below `dirty`, or MISSING. An owned value must not be changed."""
@@ -83,41 +147,12 @@ class FlatTable:
         """Has the cells read what `load` would have to read one by one."""
         self._cells.prefetch(entries, [self.dirty, *self._frozen])
 
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        """All live entries, in no particular order; nothing may change meanwhile."""
-        overlay = self._overlay()
-        for item in overlay.items():
-            if item[1] is not TOMBSTONE:
-                yield item
-        for item in self._cells.items():
-            if item[0] not in overlay:
-                yield item
-
-    def size(self) -> int:
-        """The number of live entries."""
-        overlay = self._overlay()
-        live = sum(value is not TOMBSTONE for value in overlay.values())
-        return live + self._cells.count_except(overlay)
-
     def dirty_entries(self) -> int:
         return len(self.dirty)
 
-    def freeze(self) -> FlatLayer:
-        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
-        layer = self.dirty
-        if layer:
-            self.dirty = {}
-            self._frozen.insert(0, layer)
-        return layer
-
-    def retire(self, layer: FlatLayer, rows: int) -> None:
-        """The layer was written: hands it to the cells."""
-        _take_oldest(self._frozen, layer, self.spec.name)
-        self._cells.absorb(layer, rows)
-
     def thaw(self, layer: FlatLayer) -> None:
         """The layer was not written: what nothing newer covers is dirty again."""
-        newer = _take_out(self._frozen, layer)
+        newer = self._take_out(layer)
         if newer:
             layer = {e: v for e, v in layer.items() if not any(e in later for later in newer)}
         layer.update(self.dirty)
@@ -134,20 +169,17 @@ class FlatTable:
         return overlay
 
 
-class NestedTable:
+class NestedTable(_Table):
     """Entries with two parts: key and map key (MAP), or window and key (WINDOW).
 
     `dirty` may be read and written directly by hot loops, and bound once per batch, as may an
     inner dict until `remove` or `drop` is called for its outer.
     """
 
-    __slots__ = ("_cells", "_frozen", "dirty", "spec")
+    __slots__ = ()
 
-    def __init__(self, spec: StateSpec, cells: NestedCells) -> None:
-        self.spec = spec
-        self.dirty: NestedLayer = {}
-        self._frozen: list[NestedLayer] = []
-        self._cells = cells
+    _cells: NestedCells
+    dirty: NestedLayer
 
     def load(self, outer: Any, inner: Any) -> Any:
         """The value below `dirty`, or MISSING. An owned value must not be changed."""
@@ -238,44 +270,15 @@ class NestedTable:
         else:
             self.dirty.pop(outer, None)
 
-    def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
-        """All live entries as ((outer, inner), value); nothing may change meanwhile."""
-        overlay = self._overlay()
-        for item in overlay.items():
-            if item[1] is not TOMBSTONE:
-                yield item
-        for item in self._cells.items():
-            if item[0] not in overlay:
-                yield item
-
-    def size(self) -> int:
-        """The number of live entries."""
-        overlay = self._overlay()
-        live = sum(value is not TOMBSTONE for value in overlay.values())
-        return live + self._cells.count_except(overlay)
-
     def dirty_entries(self) -> int:
         """How many entries are dirty; an estimate when there are very many outers."""
         outers = len(self.dirty)
         counted = sum(map(len, islice(self.dirty.values(), _COUNTED_OUTERS)))
         return counted if outers <= _COUNTED_OUTERS else counted * outers // _COUNTED_OUTERS
 
-    def freeze(self) -> NestedLayer:
-        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
-        layer = self.dirty
-        if layer:
-            self.dirty = {}
-            self._frozen.insert(0, layer)
-        return layer
-
-    def retire(self, layer: NestedLayer, rows: int) -> None:
-        """The layer was written: hands it to the cells."""
-        _take_oldest(self._frozen, layer, self.spec.name)
-        self._cells.absorb(layer, rows)
-
     def thaw(self, layer: NestedLayer) -> None:
         """The layer was not written: what nothing newer covers is dirty again."""
-        newer = _take_out(self._frozen, layer)
+        newer = self._take_out(layer)
         dirty = self.dirty
         for outer, inners in layer.items():
             covers = [later[outer] for later in newer if outer in later]
@@ -324,17 +327,3 @@ class NestedTable:
             for outer, inners in layer.items()
             for inner, value in inners.items()
         }
-
-
-def _take_oldest(frozen: list[Any], layer: Any, name: str) -> None:
-    if not frozen or frozen[-1] is not layer:
-        raise InternalError(f"state {name!r}: generations must be retired oldest first")
-    frozen.pop()
-
-
-def _take_out(frozen: list[Any], layer: Any) -> list[Any]:
-    """Removes the layer and gives those that are newer; by identity: `==` would read them all."""
-    position = next(i for i, candidate in enumerate(frozen) if candidate is layer)
-    newer = frozen[:position]
-    del frozen[position]
-    return newer

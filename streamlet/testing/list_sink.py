@@ -22,6 +22,7 @@ class ListSink(Sink[Any]):
     def __init__(self) -> None:
         self._records: list[At] = []
         self._committed: set[tuple[str, int, int]] = set()
+        self._writers = 0
 
     @property
     def values(self) -> list[Any]:
@@ -34,21 +35,24 @@ class ListSink(Sink[Any]):
         return list(self._records)
 
     def create_writer(self, ctx: WriterContext) -> SinkWriter[Any]:
-        return _ListWriter(ctx)
+        # Its number tells it from those of other operators that end in the same sink.
+        self._writers += 1
+        return _ListWriter(ctx, self._writers)
 
     def commit(self, committables: Sequence[Any]) -> None:
-        for run_id, subtask, checkpoint_id, timestamps, values in committables:
+        for run_id, writer, checkpoint_id, timestamps, values in committables:
             # A crash after the commit brings the same committables again.
-            if (run_id, subtask, checkpoint_id) not in self._committed:
-                self._committed.add((run_id, subtask, checkpoint_id))
+            if (run_id, writer, checkpoint_id) not in self._committed:
+                self._committed.add((run_id, writer, checkpoint_id))
                 self._records += map(At, timestamps, values)
 
 
 class _ListWriter(SinkWriter[Any]):
     """Holds records back until a barrier describes them."""
 
-    def __init__(self, ctx: WriterContext) -> None:
+    def __init__(self, ctx: WriterContext, number: int) -> None:
         self._ctx = ctx
+        self._number = number
         self._timestamps: list[int | None] = []
         self._values: list[Any] = []
 
@@ -62,4 +66,4 @@ class _ListWriter(SinkWriter[Any]):
         timestamps, self._timestamps = self._timestamps, []
         values, self._values = self._values, []
         ctx = self._ctx
-        return [(ctx.run_id, ctx.subtask_index, ctx.checkpoint_id, timestamps, values)]
+        return [(ctx.run_id, self._number, ctx.checkpoint_id, timestamps, values)]

@@ -26,8 +26,6 @@ INTERVAL = "execution.checkpointing.interval"
 class NotingRuntime(ModuleType):
     """Stands in for `streamlet.runtime.run`: notes requests, and feeds 0..9 to every sink."""
 
-    JobRequest = SimpleNamespace
-
     def __init__(self) -> None:
         super().__init__("streamlet.runtime.run")
         self.requests: list[SimpleNamespace] = []
@@ -176,17 +174,53 @@ def prepared(tmp_path: Path) -> Callable[..., PreparedRun]:
     return partial(PreparedRun, Configuration(tmp_path), script="job.py")
 
 
+@pytest.fixture
+def prepared_with_path(tmp_path: Path) -> Callable[..., PreparedRun]:
+    """Under `streamlet run`, with a file in the home that names a savepoint."""
+    (tmp_path / "streamlet.toml").write_text('execution.state-recovery.path = "of-the-file"')
+    env = {"STREAMLET_HOME": str(tmp_path)}
+    return partial(PreparedRun, Configuration.load(env, tmp_path), script="job.py")
+
+
 def test_prepared_run_sets_up_the_request_and_gets_the_result(
     runtime: NotingRuntime, prepared: Callable[..., PreparedRun]
 ) -> None:
-    with prepared_run(prepared(savepoint="sp-1", allow_non_restored_state=True)) as run:
+    with prepared_run(prepared()) as run:
         job = Job(StreamExecutionEnvironment.get_execution_environment())
+        recovery = "execution.state-recovery"
+        job.env.configure({f"{recovery}.path": "sp-1", f"{recovery}.ignore-unclaimed-state": True})
         job.stream.print()
         result: Any = job.env.execute()
     (request,) = runtime.requests
     assert (request.savepoint, request.script) == ("sp-1", "job.py")
     assert request.allow_non_restored_state
     assert (run.executions, run.results) == (1, [result])
+
+
+@pytest.mark.parametrize(
+    ("is_resumed", "in_code", "savepoint"),
+    [
+        (False, None, "of-the-file"),
+        (False, "of-the-code", "of-the-code"),
+        (True, None, None),
+        (True, "of-the-code", None),
+    ],
+)
+def test_savepoint_is_a_setting_and_resume_goes_before_it(
+    runtime: NotingRuntime,
+    prepared_with_path: Callable[..., PreparedRun],
+    is_resumed: bool,
+    in_code: str | None,
+    savepoint: str | None,
+) -> None:
+    with prepared_run(prepared_with_path(resume=is_resumed)):
+        job = Job()
+        if in_code is not None:
+            job.env.configure({"execution.state-recovery.path": in_code})
+        job.stream.print()
+        job.env.execute()
+    (request,) = runtime.requests
+    assert (request.savepoint, request.resume) == (savepoint, is_resumed)
 
 
 def test_plan_only_ends_the_script_with_the_plan(

@@ -44,6 +44,30 @@ class Longest(ReduceFunction):
         return value1
 
 
+class Opened(Longest):
+    def open(self, ctx: Any, /) -> None:
+        self.opened = True
+
+
+class Sum(AggregateFunction):
+    def create_accumulator(self) -> Any:
+        return 0
+
+    def add(self, value: Any, accumulator: Any, /) -> Any:
+        return value + accumulator
+
+    def get_result(self, accumulator: Any, /) -> Any:
+        return accumulator
+
+    def merge(self, a: Any, b: Any, /) -> Any:
+        return a + b
+
+
+class Closed(Sum):
+    def close(self) -> None:
+        self.closed = True
+
+
 async def fetch(value: Any) -> Any:
     return value
 
@@ -76,6 +100,8 @@ REFUSED: list[tuple[str, Callable[[Scene], object]]] = [
     ("create it in open()", lambda s: s.stream.process(Holding())),
     ("takes a AggregateFunction", lambda s: s.windowed.aggregate(one)),
     ("takes a ProcessWindowFunction", lambda s: s.windowed.process(one)),
+    ("open() and close() of Opened are not called", lambda s: s.windowed.reduce(Opened())),
+    ("open() and close() of Closed are not called", lambda s: s.windowed.aggregate(Closed())),
     ("takes a ReduceFunction or a callable", lambda s: s.keyed.reduce("n")),
     ("TumblingEventTimeWindows.of", lambda s: s.keyed.window("1s")),
     ("takes an OutputTag", lambda s: s.stream.get_side_output("late")),
@@ -137,22 +163,10 @@ def test_names_meant_for_agg_clash_with_key_fields() -> None:
 
 
 def test_aggregate_function_and_its_likes_are_accepted() -> None:
-    class Sum(AggregateFunction):
-        def create_accumulator(self) -> Any:
-            return 0
-
-        def add(self, value: Any, accumulator: Any, /) -> Any:
-            return value + accumulator
-
-        def get_result(self, accumulator: Any, /) -> Any:
-            return accumulator
-
-        def merge(self, a: Any, b: Any, /) -> Any:
-            return a + b
-
     scene = Scene()
     scene.windowed.aggregate(Sum(), lambda key, window, result: result)
     scene.windowed.reduce(Longest())
+    scene.keyed.reduce(Opened())
     scene.keyed.process(Count())
     scene.keyed.process(many)
     scene.stream.flat_map(many)

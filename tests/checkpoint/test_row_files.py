@@ -157,3 +157,13 @@ def test_merged_rows_are_what_a_dict_would_hold(batches: list[list[Row]]) -> Non
     merged = rows_of(merge_rows(map(batch_of, batches)).to_batches())
     assert len(merged) == len(alive)
     assert {(state, key): value for state, _, key, value in merged} == alive
+
+
+@pytest.mark.parametrize(
+    "table", [pa.table({"a": [1]}), pa.table({name: ["x"] for name in STATE_ROWS.names})]
+)
+def test_parquet_file_of_something_else_is_refused(tmp_path: Path, table: pa.Table) -> None:
+    path = tmp_path / "foreign.parquet"
+    entry = write_rows(RealDisk(), path, tmp_path, table.to_batches(), 1, table.schema)
+    with pytest.raises(RestoreError, match=r"foreign\.parquet"):
+        read_file(RealDisk(), tmp_path, entry)

@@ -49,6 +49,26 @@ def test_list_shows_running_and_past_jobs_and_cleans_stale_entries(
     assert not stale.exists()
 
 
+def test_list_shows_the_newest_checkpoint_of_a_running_job(
+    home: Path, write_entry: Callable[..., Path], capsys: Captured
+) -> None:
+    write_entry("alive")
+    checkpoint = home / "checkpoints" / "clicks" / "alive" / "chk-7"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "manifest.json").touch()
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out.split()[-1] == "7"
+
+
+def test_status_of_a_stopped_job_names_its_savepoint(
+    home: Path, past_job: str, capsys: Captured
+) -> None:
+    record = home / "checkpoints" / "bids" / past_job / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"savepoint": "/sp/e5f6-4"}))
+    assert main(["status", "bids"]) == 0
+    assert "savepoint /sp/e5f6-4" in capsys.readouterr().out
+
+
 def test_list_of_nothing_leaves_stdout_empty(home: Path, capsys: Captured) -> None:
     assert main(["list"]) == 0
     assert capsys.readouterr().out == ""

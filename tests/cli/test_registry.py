@@ -86,6 +86,19 @@ def test_run_that_never_wrote_its_end_was_killed(home: Path) -> None:
     assert job.state == "killed"
 
 
+def test_killed_run_is_told_by_the_newest_checkpoint_that_is_whole(home: Path) -> None:
+    """Its record knows only the first: records are not written at every checkpoint."""
+    record = {"name": "clicks", "state": "RUNNING", "last_checkpoint": 8}
+    write_record(home / "checkpoints", id="gone", started_ms=1, ended_ms=None, **record)
+    run = home / "checkpoints" / "clicks" / "gone"
+    for name in ("chk-9", "chk-10", "chk-11"):
+        (run / name).mkdir()
+    for name in ("chk-9", "chk-10"):
+        (run / name / "manifest.json").touch()
+    (job,) = past_jobs(home / "checkpoints", [])
+    assert job.last_checkpoint == 10
+
+
 def test_job_is_found_by_id_name_or_unique_prefix(home: Path, write_entry: WriteEntry) -> None:
     write_entry("abc1", name="clicks", started_ms=1)
     write_entry("abd2", name="bids", started_ms=2)

@@ -52,8 +52,10 @@ def test_finished_job_is_summed_up_on_stderr(write_job: WriteJob, capsys: Captur
 
 def test_script_gets_what_the_command_line_says(write_job: WriteJob, capsys: Captured) -> None:
     job = write_job(
-        "print(run.config['parallelism.default'], run.savepoint, run.resume, run.later_output,"
-        " run.allow_non_restored_state, run.plan_only, run.script, sys.argv[1:])\nexecute()"
+        "recovery = 'execution.state-recovery'\n"
+        "print(run.config['parallelism.default'], run.config[f'{recovery}.path'], run.resume,"
+        " run.later_output, run.config[f'{recovery}.ignore-unclaimed-state'], run.plan_only,"
+        " run.script, sys.argv[1:])\nexecute()"
     )
     assert main(["run", job, "-p", "3", "-s", "sp", "--keep-later-output", "--", "-x", "y"]) == 0
     assert capsys.readouterr().out == "3 sp False keep False False job.py ['-x', 'y']\n"
@@ -62,24 +64,27 @@ def test_script_gets_what_the_command_line_says(write_job: WriteJob, capsys: Cap
     assert capsys.readouterr().out == "1 None True discard True False job.py []\n"
 
 
-def test_resume_goes_before_a_path_in_a_file(
+def test_savepoint_named_in_code_wins_over_that_of_a_file(
     home: Path, write_job: WriteJob, capsys: Captured
 ) -> None:
-    (home / "streamlet.toml").write_text('execution.state-recovery.path = "sp"')
-    job = write_job("print(run.savepoint)\nexecute()")
-    main(["run", job])
-    main(["run", job, "--resume"])
-    assert capsys.readouterr().out == "sp\nNone\n"
+    (home / "streamlet.toml").write_text('execution.state-recovery.path = "of-the-file"')
+    job = write_job(
+        "from streamlet import StreamExecutionEnvironment\n"
+        "env = StreamExecutionEnvironment({'execution.state-recovery.path': 'of-the-code'})\n"
+        "env.from_collection([1]).print()\nenv.execute()"
+    )
+    assert main(["run", job]) == 3
+    assert "of-the-code" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("states", "code"),
     [
         (["FINISHED"], 0),
-        (["FINISHED", "STOPPED"], 0),
-        (["FINISHED", "FAILED"], 1),
+        (["FINISHED", "FINISHED"], 0),
+        (["FINISHED", "CANCELED"], 130),
         (["CANCELED"], 130),
-        (["INTERRUPTED"], 130),
+        (["SUSPENDED"], 130),
     ],
 )
 def test_state_says_the_exit_code(write_job: WriteJob, states: list[str], code: int) -> None:
@@ -114,7 +119,7 @@ def test_script_that_never_executes_is_told_so(write_job: WriteJob, capsys: Capt
 
 
 def test_interrupted_run_says_how_to_resume(write_job: WriteJob, capsys: Captured) -> None:
-    words = ["run", write_job("execute('INTERRUPTED')"), "-s", "sp", "-p", "2", "--", "a b"]
+    words = ["run", write_job("execute('SUSPENDED')"), "-s", "sp", "-p", "2", "--", "a b"]
     assert main(words) == 130
     expected = "go on with: streamlet run --resume job.py -p 2 -- 'a b'"
     assert capsys.readouterr().err.splitlines()[-1] == expected

@@ -7,6 +7,7 @@ import io
 import pytest
 
 from streamlet.connectors.console import ConsoleSink
+from streamlet.errors import FatalError
 from streamlet.sink import WriterContext
 
 
@@ -37,6 +38,16 @@ def test_lines_are_flushed_with_each_batch() -> None:
 def test_standard_output_is_looked_up_when_writing(capsys: pytest.CaptureFixture[str]) -> None:
     ConsoleSink("x").create_writer(WriterContext("r", 0, 1)).write([1], None)
     assert capsys.readouterr().out == "x> 1\n"
+
+
+def test_a_closed_pipe_ends_the_job_and_is_no_reason_to_restart() -> None:
+    class ClosedPipe(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    writer = ConsoleSink("", ClosedPipe()).create_writer(WriterContext("r", 0, 1))
+    with pytest.raises(FatalError, match="nobody reads"):
+        writer.write([5], None)
 
 
 def test_it_has_nothing_to_commit() -> None:

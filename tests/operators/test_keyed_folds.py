@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamlet import ReduceFunction
+from streamlet import ReduceFunction, RuntimeContext
 from streamlet.aggregates import NamedAggregates, collect, count, last, mean, top
 from streamlet.operators.keyed import AggOperator, ReduceOperator
 from streamlet.testing import OperatorHarness, at, run_in_five_modes
@@ -53,6 +53,23 @@ def test_a_reduce_function_object_is_called() -> None:
     with OperatorHarness(lambda: ReduceOperator(Sums()), key_by=0) as harness:
         harness.send_batch([("a", 1), ("a", 2)])
         assert harness.output() == [("a", 1), ("a", 3)]
+
+
+def test_a_reduce_function_object_is_opened_and_closed() -> None:
+    calls: list[str] = []
+
+    class Noting(Sums):
+        def open(self, ctx: RuntimeContext, /) -> None:
+            calls.append("open")
+
+        def close(self) -> None:
+            calls.append("close")
+
+    with OperatorHarness(lambda: ReduceOperator(Noting()), key_by=0) as harness:
+        harness.send_batch([("a", 1), ("a", 2)])
+        assert harness.output() == [("a", 1), ("a", 3)]
+        assert calls == ["open"]
+    assert calls == ["open", "close"]
 
 
 def test_a_failing_reduce_names_the_record() -> None:

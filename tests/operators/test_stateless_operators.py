@@ -57,6 +57,18 @@ def test_an_error_names_the_record_of_the_batch(operator: Any) -> None:
     assert "timestamp 7, record 0" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("operator", [MapOperator, FilterOperator])
+def test_stop_iteration_does_not_end_the_batch_in_silence(operator: Any) -> None:
+    """A loop in C takes it for the end of its input: the records after it would be lost."""
+    few = iter([1, 2])
+    with (
+        OperatorHarness(lambda: operator(lambda n: next(few))) as harness,
+        pytest.raises(RuntimeError, match="StopIteration") as caught,
+    ):
+        harness.send_batch([5, 6, 7, 8])
+    assert "record 7" in caught.value.__notes__[0]
+
+
 class Router(ProcessFunction):
     def process_element(self, value: Any, ctx: Any) -> Any:
         if value % 2:

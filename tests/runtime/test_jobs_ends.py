@@ -14,7 +14,7 @@ import pytest
 from streamlet import KeyedProcessFunction, OutputTag, StreamExecutionEnvironment
 from streamlet.connectors.datagen import DataGenSource
 from streamlet.errors import ConfigError
-from streamlet.runtime.run import JobResult
+from streamlet.runtime.setup import JobResult
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
@@ -72,12 +72,16 @@ def test_cancel_while_the_tasks_are_being_started(yields: int) -> None:
     assert within_seconds(run()).state == "CANCELED"
 
 
-def test_cancelled_job_keeps_its_checkpoints_and_commits_nothing_more(home: Path) -> None:
+@pytest.mark.parametrize("retention", ["retain-on-cancellation", "delete-on-cancellation"])
+def test_cancelled_job_commits_nothing_more_and_keeps_the_checkpoints_it_should(
+    home: Path, retention: str
+) -> None:
     """SP-7, CP-61."""
     sink = GatedListSink(Gate(last=2))
 
     async def run() -> int:
         env = environment()
+        env.configure({"execution.checkpointing.externalized-checkpoint-retention": retention})
         totals_pipeline(env, SteppedSource(records_of(1, 40), sink.gate), sink)
         client = await env.execute_async("totals")
         await committed(client, sink, 8)
@@ -85,7 +89,9 @@ def test_cancelled_job_keeps_its_checkpoints_and_commits_nothing_more(home: Path
         return len(sink.values)
 
     assert within_seconds(run()) == len(sink.values)
-    assert list((home / "checkpoints" / "totals").glob("*/chk-*/manifest.json"))
+    is_kept = retention == "retain-on-cancellation"
+    for kept in ("*/chk-*/manifest.json", "*/state/*.parquet"):
+        assert bool(list((home / "checkpoints" / "totals").glob(kept))) == is_kept
     assert run_record(home, "totals")["state"] == "CANCELED"
 
 
@@ -307,3 +313,25 @@ def test_stop_with_savepoint_quiesces_timers_of_the_clock() -> None:
         return len(counted)
 
     assert within_seconds(run()) == len(counted)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "über", "line\nline", "x" * 300, " ", "-rf"])
+def test_name_that_cannot_name_a_directory_is_refused_before_anything_is_made(
+    home: Path, name: str
+) -> None:
+    env = environment()
+    endless(env, ListSink())
+    with pytest.raises(ConfigError, match=r"is no job name.*execute\(\)"):
+        env.execute(name)
+    assert not list(home.iterdir())
+
+
+def test_home_that_can_hold_no_files_is_a_mistake_in_the_settings(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("STREAMLET_HOME", str(home / "file"))
+    env = environment()
+    endless(env, ListSink())
+    with pytest.raises(ConfigError, match=r"(?s)no place for its files.*STREAMLET_HOME"):
+        env.execute("homeless")

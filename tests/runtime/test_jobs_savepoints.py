@@ -11,7 +11,7 @@ import pytest
 from streamlet import TumblingEventTimeWindows, WatermarkStrategy
 from streamlet.api.prepared import PreparedRun, prepared_run
 from streamlet.errors import RestoreError, TransientError
-from streamlet.runtime.run import JobResult
+from streamlet.runtime.setup import JobResult
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
     Gate,
@@ -82,6 +82,31 @@ def test_savepoint_of_a_job_that_goes_on_commits_nothing_and_disturbs_nothing(ho
 
     path = asyncio.run(run())
     assert Path(path).parent == home / "mine"
+    assert sorted(sink.values) == totals_of(partitions)
+
+
+@pytest.mark.parametrize("directory", ["nul\0byte", "x" * 300, "file/below"])
+def test_savepoint_in_an_impossible_place_is_refused_and_the_job_goes_on(
+    home: Path, directory: str
+) -> None:
+    """SP-6. A path with a NUL byte raised what ended the attempt."""
+    (home / "file").touch()
+    sink, gate = ListSink(), Gate()
+    partitions = records_of(1, 12)
+
+    async def run() -> str:
+        env = environment()
+        source = SteppedSource(partitions, gate)
+        totals_pipeline(env, source, sink)
+        client = await env.execute_async("impossible")
+        await running(client)
+        with pytest.raises(TransientError, match="cannot make"):
+            await client.trigger_savepoint(home / directory)
+        gate.is_open = True
+        await client.result()
+        return f"attempt {(await client.status())['attempt']}"
+
+    assert asyncio.run(asyncio.wait_for(run(), 10)) == "attempt 1"
     assert sorted(sink.values) == totals_of(partitions)
 
 

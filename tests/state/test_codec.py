@@ -165,6 +165,12 @@ def test_what_would_not_come_back_exactly_is_refused(value: Any) -> None:
         encode(value)
 
 
+def test_refused_numpy_scalar_is_told_how_to_become_a_value_of_python() -> None:
+    np = pytest.importorskip("numpy")
+    with pytest.raises(StateTypeError, match=r"numpy\.float64.*\.item\(\)"):
+        encode({"price": np.float64(1.5)})
+
+
 def test_value_that_contains_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)

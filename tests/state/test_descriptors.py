@@ -17,6 +17,8 @@ from streamlet.state.descriptors import (
 )
 from streamlet.state.handles import KeyedStateHandles
 from streamlet.state.log import StateLog, open_store
+from streamlet.state.ttl import StateTtlConfig
+from streamlet.testing import ManualClock
 
 
 @pytest.mark.parametrize("name", ["", None, 5, "_mine"])
@@ -27,9 +29,25 @@ def test_bad_names_are_refused(name: Any) -> None:
         MapStateDescriptor(name)
 
 
-def test_ttl_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'v': state TTL is not available yet"):
-        ValueStateDescriptor("v", ttl="1h")
+@pytest.mark.parametrize("ttl", [0, "-1s", "soon", True])
+def test_bad_ttl_is_refused(ttl: Any) -> None:
+    """TTL-1: it must be longer than zero."""
+    with pytest.raises(ConfigError, match="'v'"):
+        ValueStateDescriptor("v", ttl=ttl)
+
+
+def test_ttl_is_a_duration_or_a_whole_config() -> None:
+    config = StateTtlConfig("1h", "on_read_and_write", "return_expired_if_not_cleaned_up")
+    assert ListStateDescriptor("l", ttl=config).ttl is config
+    assert MapStateDescriptor("m", ttl="1h").ttl == StateTtlConfig("1h")
+    assert ReducingStateDescriptor("r", max, ttl=5).ttl == StateTtlConfig(5)
+    assert ValueStateDescriptor("v").ttl is None
+
+
+@pytest.mark.parametrize("choice", [{"update_type": "on_write"}, {"visibility": "always"}])
+def test_unknown_ttl_choices_are_refused(choice: Any) -> None:
+    with pytest.raises(ConfigError, match=next(iter(choice))):
+        StateTtlConfig("1h", **choice)
 
 
 def test_what_is_no_codec_or_function_is_refused() -> None:
@@ -51,7 +69,7 @@ def test_descriptors_carry_what_they_were_given() -> None:
 
 def test_value_is_optional_only_without_a_default() -> None:
     log = StateLog(open_store("heap", None, 0), range(128), 128)
-    handles = KeyedStateHandles(log)
+    handles = KeyedStateHandles(log, ManualClock())
     optional, certain = ValueStateDescriptor("a", int), ValueStateDescriptor("b", int, default=0)
     assert_type(optional, ValueStateDescriptor[int | None])
     assert_type(certain, ValueStateDescriptor[int])

@@ -19,6 +19,7 @@ from streamlet.state.descriptors import (
 )
 from streamlet.state.handles import KeyedStateHandles
 from streamlet.state.log import StateLog
+from streamlet.testing import ManualClock
 
 OpenLog = Callable[..., StateLog]
 Barrier = Callable[[], None]
@@ -34,7 +35,7 @@ def log(open_log: OpenLog) -> StateLog:
 @pytest.fixture(params=["key", "window"])
 def state(request: pytest.FixtureRequest, log: StateLog) -> KeyedStateStore:
     """State of the key, and state of the key and a window: the same rules."""
-    handles = KeyedStateHandles(log)
+    handles = KeyedStateHandles(log, ManualClock())
     return handles if request.param == "key" else handles.namespaced((0, 10))
 
 
@@ -341,7 +342,7 @@ def test_one_name_is_one_state(state: KeyedStateStore) -> None:
 
 
 def test_windows_and_the_key_have_states_of_their_own(log: StateLog, barrier: Barrier) -> None:
-    handles = KeyedStateHandles(log)
+    handles = KeyedStateHandles(log, ManualClock())
     handles.get_state(ValueStateDescriptor("x")).update(1)
     for start in (0, 10):
         store = handles.namespaced((start, start + 10))
@@ -370,7 +371,7 @@ def test_states_are_restored(open_log: OpenLog, state: KeyedStateStore, log: Sta
     again = open_log()
     again.restore(rows)
     again.key = "k1"
-    handles = KeyedStateHandles(again)
+    handles = KeyedStateHandles(again, ManualClock())
     store = handles if type(state) is KeyedStateHandles else handles.namespaced((0, 10))
     restored = store.get_list_state(ListStateDescriptor("l"))
     restored.get()[0]["e"] = 2

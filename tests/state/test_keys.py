@@ -233,7 +233,6 @@ def test_router_agrees_with_the_functions() -> None:
     keys = router.canonicalise(raw)
     assert keys == [1, 1, "a", ("b", 2), None, 1]
     assert [type(key) for key in keys[:2]] == [int, int]
-    assert router.key_groups(keys) == [key_group(key, 64) for key in keys]
     assert router.subtasks(keys) == [subtask_of(key_group(key, 64), 3, 64) for key in keys]
     assert KeyRouter(64, 1).subtasks(keys) == [0] * 6
 

@@ -108,3 +108,14 @@ def test_watermarks_of_two_scripts_are_combined() -> None:
     )
     env.execute("combined")
     assert sink.values == [["a", "b", "in time"]]
+
+
+@pytest.mark.parametrize("interval", ["off", "10s"])
+def test_two_streams_into_one_sink_lose_nothing(interval: str) -> None:
+    """Their writers have the same run, subtask and checkpoint: the second one's were taken for the
+    first one's, committed again."""
+    env, sink = environment(interval), ListSink()
+    env.from_collection([1, 2]).sink_to(sink)
+    env.from_collection([10, 20]).sink_to(sink)
+    env.execute("two")
+    assert sorted(sink.values) == [1, 2, 10, 20]

@@ -19,7 +19,7 @@ Decode = Callable[[list[bytes]], list[Any]]
 Start = Callable[["LinePlaces"], Decode | None]
 """Makes the decoder when lines are first asked for; None: what it needs is not written yet."""
 
-MALFORMED: Final = (MalformedError, msgspec.MsgspecError, UnicodeDecodeError)
+MALFORMED: Final = (MalformedError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What says that a record is malformed, as opposed to a bug."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

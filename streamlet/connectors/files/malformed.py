@@ -72,11 +72,18 @@ def check_on_error(on_error: object) -> None:
 
 
 def shorten(text: str) -> str:
-    """The text as it fits an error message.
+    r"""The text as it fits a line of an error message, and does nothing to a terminal.
 
     >>> shorten("x" * 300).endswith("... (300 characters)")
     True
+    >>> print(shorten("é\x1b[2J"))
+    é\x1b[2J
     """
-    if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    return f"{text[:_SHOWN_CHARACTERS]}... ({len(text):,} characters)"
+    shown = "".join(map(_printable, text[:_SHOWN_CHARACTERS]))
+    return shown if len(text) <= _SHOWN_CHARACTERS else f"{shown}... ({len(text):,} characters)"
+
+
+def _printable(character: str) -> str:
+    if character.isprintable() or character == "\t":
+        return character
+    return character.encode("unicode_escape").decode()

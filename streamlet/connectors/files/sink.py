@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.clock import Clock, SystemClock
@@ -15,7 +15,7 @@ from streamlet.connectors.files.part_names import run_and_checkpoint_of, run_of_
 from streamlet.connectors.files.partitions import PartitionBy, Partitions
 from streamlet.connectors.files.parts import ParquetParts, PartFormat, TextParts
 from streamlet.connectors.files.writer import FileSinkWriter, Rolling
-from streamlet.errors import RestoreError
+from streamlet.errors import FatalError, RestoreError
 from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
 from streamlet.units import Duration, to_bytes, to_positive_ms
 
@@ -144,10 +144,18 @@ class FileSink(Sink[Any]):
         self._lock.acquire()
         directories: set[Path] = set()
         for one in committables:
-            visible = self._directory / one["final"]
-            publish(self._directory / one["temp"], visible)
+            visible = self._part(one["final"])
+            publish(self._part(one["temp"]), visible)
             directories.add(visible.parent)
         sync_paths(sorted(directories))
+
+    def _part(self, name: str) -> Path:
+        """Where a committable's file is; a savepoint may come from anyone."""
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            raise FatalError(
+                f"the checkpoint names {name!r}, which is no file of {self._directory}"
+            )
+        return self._directory / name
 
     def recover(self, ctx: RestoreContext) -> None:
         """Locks the directory; refuses, keeps or discards later output; removes hidden files.

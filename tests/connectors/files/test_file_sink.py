@@ -99,6 +99,21 @@ def test_a_commit_never_replaces_a_visible_file(tmp_path: Path) -> None:
     run.finish()
 
 
+@pytest.mark.parametrize("field", ["temp", "final"])
+def test_a_commit_never_leaves_the_directory(tmp_path: Path, field: str) -> None:
+    """A savepoint may come from anyone: it must not rename files elsewhere."""
+    (tmp_path / "outside").touch()
+    sink = FileSink.json_lines(tmp_path / "out")
+    committable = {"temp": ".part-r1-0-1-1.jsonl.inprogress", "final": "part-r1-0-1-1.jsonl"}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / committable["temp"]).touch()
+    for name in ("../outside", str(tmp_path / "outside")):
+        with pytest.raises(FatalError, match="outside"):
+            sink.commit([committable | {field: name}])
+    sink.close()
+    assert [entry.name for entry in sorted(tmp_path.iterdir())] == ["out", "outside"]
+
+
 def test_committables_outlive_a_move_of_the_directory(tmp_path: Path) -> None:
     run = Run(FileSink.json_lines(tmp_path / "a"))
     run.write("a")

@@ -42,6 +42,20 @@ def test_a_malformed_record_stops_the_job_and_names_its_line_and_text(tmp_path: 
     assert 'on_error="skip"' in message
 
 
+def test_text_of_a_malformed_record_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    path = write_as(tmp_path / "f.jsonl", b"\x1b[2J\r\x0b\x85" + "é".encode())
+    with pytest.raises(RecordError) as caught:
+        read_all(FileSource.json_lines(path, on_error="fail"))
+    assert r"text: \x1b[2J\r\x0b" in str(caught.value)
+    assert "é" in str(caught.value)
+
+
+def test_json_that_is_nested_too_deeply_is_a_malformed_record(tmp_path: Path) -> None:
+    deep = b"[" * 50_000 + b"]" * 50_000
+    path = write_as(tmp_path / "f.jsonl", b"1\n" + deep + b"\n3\n")
+    assert read_all(FileSource.json_lines(path, on_error="skip")) == [1, 3]
+
+
 def test_line_numbers_stay_right_after_a_restore(tmp_path: Path) -> None:
     for name in ("f", "f.gz", "f.zst"):
         path = write_as(tmp_path / name, b"1\n\n2\n3\nbad\n")

@@ -1,0 +1,100 @@
+"""An exactly-once sink over an outside world that outlives the simulated processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from streamlet.errors import FatalError
+from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
+from streamlet.testing.simulation.crash_points import CrashPoints
+
+Transaction: TypeAlias = tuple[str, int, int]
+"""(run id, writer, checkpoint id)"""
+
+
+@dataclass(slots=True)
+class Output:
+    """What an outside system would keep: prepared transactions and committed records."""
+
+    values: list[Any] = field(default_factory=list)
+    """The committed records, in the order of the commits."""
+    prepared: dict[Transaction, list[Any]] = field(default_factory=dict)
+    """Durable, and not yet visible."""
+    sent: dict[Transaction, list[Any]] = field(default_factory=dict)
+    """Neither: a crash loses it."""
+    committed: set[Transaction] = field(default_factory=set)
+    writers: int = 0
+    """How many there were; each has a number of its own."""
+
+    def crash(self) -> None:
+        """The process that was sending is gone."""
+        self.sent.clear()
+
+    def commit(self, transaction: Transaction) -> None:
+        """Makes it visible; a second time it changes nothing."""
+        if transaction in self.committed:
+            return
+        if transaction not in self.prepared:
+            raise FatalError(f"transaction {transaction} is to be committed and was never durable")
+        self.committed.add(transaction)
+        self.values += self.prepared.pop(transaction)
+
+
+class SimulatedSink(Sink[Any]):
+    """Two-phase commit into an `Output`: prepared at the barrier, durable at the sync."""
+
+    name = "simulated"
+
+    def __init__(self, output: Output, points: CrashPoints) -> None:
+        self._output = output
+        self._points = points
+
+    def create_writer(self, ctx: WriterContext) -> SinkWriter[Any]:
+        return _Writer(ctx, self._output, self._points)
+
+    def commit(self, committables: Sequence[Any]) -> None:
+        for run_id, writer, checkpoint_id in committables:
+            self._points.reach("before-sink-commit")
+            self._output.commit((run_id, writer, checkpoint_id))
+            self._points.reach("after-sink-commit")
+
+    def recover(self, ctx: RestoreContext) -> None:
+        """Rolls back what earlier attempts prepared and no checkpoint speaks of."""
+        self._points.reach("before-sink-recover")
+        runs = set(ctx.run_ids)
+        for transaction in [t for t in self._output.prepared if t[0] in runs]:
+            del self._output.prepared[transaction]
+        self._points.reach("after-sink-recover")
+
+
+class _Writer(SinkWriter[Any]):
+    def __init__(self, ctx: WriterContext, output: Output, points: CrashPoints) -> None:
+        self._ctx = ctx
+        self._output = output
+        self._points = points
+        self._values: list[Any] = []
+        self._unsynced: list[Transaction] = []
+        output.writers += 1
+        self._number = output.writers
+
+    def write(self, values: Sequence[Any], timestamps: Sequence[int] | None) -> None:
+        self._values += values
+
+    def prepare_commit(self) -> Sequence[Any]:
+        self._points.reach("between-barrier-and-snapshot")
+        if not self._values:
+            return ()
+        ctx = self._ctx
+        transaction = (ctx.run_id, self._number, ctx.checkpoint_id)
+        self._output.sent[transaction], self._values = self._values, []
+        self._unsynced.append(transaction)
+        return [transaction]
+
+    def sync(self) -> None:
+        self._points.reach("before-sink-sync")
+        for transaction in self._unsynced:
+            self._output.prepared[transaction] = self._output.sent.pop(transaction)
+        self._unsynced.clear()
+        self._points.reach("after-sink-sync")

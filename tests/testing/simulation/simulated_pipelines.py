@@ -1,0 +1,209 @@
+"""The pipelines that are simulated, and what each must give, computed without streamlet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from streamlet import (
+    EventTimeSessionWindows,
+    KeyedProcessFunction,
+    ListStateDescriptor,
+    RuntimeContext,
+    SlidingEventTimeWindows,
+    StreamExecutionEnvironment,
+    TumblingEventTimeWindows,
+    ValueStateDescriptor,
+    WatermarkStrategy,
+)
+from streamlet import aggregates as agg
+from streamlet.api.windowed import Assigner
+from streamlet.sink import Sink
+from streamlet.testing import active, at, idle, watermark
+from streamlet.testing.simulation import ReplayedScript, ReplayedSource
+
+Record: TypeAlias = tuple[str, int, int]
+"""(key, timestamp, number)"""
+Env: TypeAlias = StreamExecutionEnvironment
+
+PARTITIONS: Final = 2
+RECORDS: Final = 36
+DISORDER_MS: Final = 40
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A pipeline and its right output."""
+
+    build: Callable[[Env, Sink[Any]], None]
+    expected: list[Any]
+    is_clock_right: bool = False
+    """Timers of processing time that wait for a wrong time do not fire before the end."""
+
+
+def partitions() -> dict[str, list[Record]]:
+    """Keys of a partition are its own; timestamps are unique per key, and out of order."""
+    return {
+        f"p{p}": [
+            (f"k{p}-{n % 3}", 10 * n + (n // 12) * 200 + (33 if n % 5 == 0 else 0), n)
+            for n in range(RECORDS)
+        ]
+        for p in range(PARTITIONS)
+    }
+
+
+def records() -> list[Record]:
+    return [record for values in partitions().values() for record in values]
+
+
+def in_event_time() -> WatermarkStrategy[Record]:
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness(DISORDER_MS)
+    return strategy.with_timestamp_assigner(lambda record: record[1])
+
+
+def stateless() -> Simulated:
+    def build(env: Env, sink: Sink[Any]) -> None:
+        source = env.from_source(ReplayedSource(partitions())).uid("source")
+        odd = source.filter(lambda record: record[2] % 2 == 1).uid("odd").rebalance()
+        odd.map(lambda record: (record[0], record[2] * 10)).uid("tens").sink_to(sink).uid("sink")
+
+    return Simulated(build, [(key, 10 * n) for key, _, n in records() if n % 2 == 1])
+
+
+class RunningCount(KeyedProcessFunction[str, Record, tuple[str, int, int]]):
+    """(key, number of records, their sum) after each record."""
+
+    def open(self, ctx: RuntimeContext) -> None:
+        self._so_far = ctx.get_state(ValueStateDescriptor("so far", default=(0, 0)))
+
+    def process_element(
+        self, value: Record, ctx: KeyedProcessFunction.Context, /
+    ) -> Iterator[tuple[str, int, int]]:
+        count, total = self._so_far.value()
+        self._so_far.update((count + 1, total + value[2]))
+        yield value[0], count + 1, total + value[2]
+
+
+def running_count() -> Simulated:
+    def build(env: Env, sink: Sink[Any]) -> None:
+        source = env.from_source(ReplayedSource(partitions())).uid("source")
+        source.key_by(0).process(RunningCount()).uid("count").sink_to(sink).uid("sink")
+
+    so_far: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    expected = []
+    for key, _, n in records():
+        so_far[key] = (so_far[key][0] + 1, so_far[key][1] + n)
+        expected.append((key, *so_far[key]))
+    return Simulated(build, expected)
+
+
+def windowed(assigner: Assigner, windows: dict[tuple[str, int, int], list[int]]) -> Simulated:
+    def build(env: Env, sink: Sink[Any]) -> None:
+        source = env.from_source(ReplayedSource(partitions()), in_event_time()).uid("source")
+        counted = source.key_by(0).window(assigner).agg(count=agg.count(), total=agg.sum(2))
+        bounds = ("key", "window_start", "window_end", "count", "total")
+        rows = counted.uid("windows").map(lambda row: tuple(row[name] for name in bounds))
+        rows.uid("rows").sink_to(sink).uid("sink")
+
+    expected = [(*window, len(numbers), sum(numbers)) for window, numbers in windows.items()]
+    return Simulated(build, expected)
+
+
+def sliced(size_ms: int, slide_ms: int) -> dict[tuple[str, int, int], list[int]]:
+    windows: dict[tuple[str, int, int], list[int]] = defaultdict(list)
+    for key, timestamp, n in records():
+        start = timestamp - timestamp % slide_ms
+        while start > timestamp - size_ms:
+            windows[key, start, start + size_ms].append(n)
+            start -= slide_ms
+    return windows
+
+
+def tumbling() -> Simulated:
+    return windowed(TumblingEventTimeWindows.of(100), sliced(100, 100))
+
+
+def sliding() -> Simulated:
+    return windowed(SlidingEventTimeWindows.of(100, 50), sliced(100, 50))
+
+
+def session() -> Simulated:
+    gap_ms = 90
+    windows: dict[tuple[str, int, int], list[int]] = {}
+    for key in sorted({record[0] for record in records()}):
+        group: list[Record] = []
+        for record in [*sorted(r for r in records() if r[0] == key), None]:
+            if group and (record is None or record[1] - group[-1][1] >= gap_ms):
+                window = (key, group[0][1], group[-1][1] + gap_ms)
+                windows[window] = [n for _, _, n in group]
+                group = []
+            if record is not None:
+                group.append(record)
+    return windowed(EventTimeSessionWindows.with_gap(gap_ms), windows)
+
+
+class BothTimers(KeyedProcessFunction[str, Record, tuple[str, str, int]]):
+    """Per record an event-time timer; and a buffer that processing time empties."""
+
+    def open(self, ctx: RuntimeContext) -> None:
+        self._buffer = ctx.get_list_state(ListStateDescriptor("buffer"))
+
+    def process_element(self, value: Record, ctx: KeyedProcessFunction.Context, /) -> None:
+        timers = ctx.timer_service()
+        timers.register_event_time_timer(value[1] + 50)
+        if not list(self._buffer.get()):
+            timers.register_processing_time_timer(timers.current_processing_time() + 25)
+        self._buffer.add(value[2])
+
+    def on_timer(
+        self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext, /
+    ) -> Iterator[tuple[str, str, int]]:
+        if ctx.time_domain() == "event_time":
+            yield ctx.get_current_key(), "timer", timestamp
+            return
+        for number in self._buffer.get():
+            yield ctx.get_current_key(), "number", number
+        self._buffer.clear()
+
+
+def both_timers() -> Simulated:
+    def build(env: Env, sink: Sink[Any]) -> None:
+        replayed = ReplayedSource(partitions(), lingering_polls=12)
+        source = env.from_source(replayed, in_event_time()).uid("source")
+        source.key_by(0).process(BothTimers()).uid("timers").sink_to(sink).uid("sink")
+
+    timers = [(key, "timer", timestamp + 50) for key, timestamp, _ in records()]
+    numbers = [(key, "number", n) for key, _, n in records()]
+    return Simulated(build, timers + numbers, is_clock_right=True)
+
+
+def union_with_idle_input() -> Simulated:
+    """The second input says little, goes idle, and wakes up later than all others' time."""
+    late = [at(0, ("k0-0", 0, 100)), watermark(0), idle(), active(), at(900, ("k0-0", 900, 200))]
+
+    def build(env: Env, sink: Sink[Any]) -> None:
+        main = env.from_source(ReplayedSource(partitions()), in_event_time()).uid("source")
+        quiet = env.from_source(ReplayedScript(late)).uid("quiet").set_parallelism(1)
+        windows = main.union(quiet).key_by(0).window(TumblingEventTimeWindows.of(100))
+        counted = windows.agg(count=agg.count(), total=agg.sum(2)).uid("windows")
+        bounds = ("key", "window_start", "window_end", "count", "total")
+        rows = counted.map(lambda row: tuple(row[name] for name in bounds)).uid("rows")
+        rows.sink_to(sink).uid("sink")
+
+    windows = sliced(100, 100)
+    windows["k0-0", 0, 100].append(100)
+    windows["k0-0", 900, 1_000].append(200)
+    return Simulated(build, [(*window, len(ns), sum(ns)) for window, ns in windows.items()])
+
+
+PIPELINES: Final[Sequence[Callable[[], Simulated]]] = (
+    stateless,
+    running_count,
+    tumbling,
+    sliding,
+    session,
+    both_timers,
+    union_with_idle_input,
+)
