@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import re
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +29,7 @@ from streamlet.runtime.machine import Machine
 from streamlet.runtime.messages import CancelRequest, InterruptRequest, SavepointRequest
 from streamlet.runtime.restart import make_restart_strategy
 from streamlet.runtime.setup import JobRequest, JobResult, JobSetup, JobState
+from streamlet.runtime.signals import catch_first
 from streamlet.runtime.task import TaskSettings
 from streamlet.runtime.worker import Worker
 
@@ -96,17 +96,12 @@ class Job:
 
     def handle_signals(self) -> None:
         """The first Ctrl-C or SIGTERM takes a last checkpoint and stops; a second one kills."""
-        loop = asyncio.get_running_loop()
 
-        def interrupt() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL)
+        def ask() -> None:
             _notice.info("stopping after a last checkpoint; interrupt again to stop at once")
             self.interrupt()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
+        self._closing.append(catch_first(ask))
 
     def interrupt(self) -> None:
         """Takes a last checkpoint and stops."""

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from streamlet.api.environment import StreamExecutionEnvironment
 from streamlet.checkpoint.storage import CheckpointStorage
 from streamlet.clock import Clock
+from streamlet.errors import ConfigError, RestoreError, TransientError
 from streamlet.runtime.job import Job
 from streamlet.runtime.machine import Machine
 from streamlet.runtime.setup import JobRequest, JobResult
@@ -28,6 +29,8 @@ from streamlet.testing.simulation.output import Output, SimulatedSink
 Build: TypeAlias = Callable[[StreamExecutionEnvironment, Sink[Any]], None]
 """Builds the pipeline under test; every process builds it anew."""
 
+_FAILURES: Final = (OSError, TransientError, RestoreError, ConfigError)
+"""With these a job may end when an operation of the disk or of the sink has failed."""
 JOB_NAME: Final = "simulated"
 CHECKPOINTS: Final = Path("/simulated/checkpoints")
 SCRATCH: Final = Path("/simulated/scratch")
@@ -115,11 +118,12 @@ class World:
             machine = self._machine(loop, clock, points)
             result = loop.run_until_complete(self._run_job(points, machine, fate.parallelism))
             assert result.state == "FINISHED", f"the job ended as {result.state}"
-        except (ProcessDeath, Exception):
+        except (ProcessDeath, Exception) as error:
             # Asked for first: in a dying process one error may follow another.
             has_crashed, points.is_dead = points.is_dead, True
             loop.unwind()
-            if not has_crashed and not points.has_failed:
+            has_failed = points.has_failed and isinstance(error, _FAILURES)
+            if not has_crashed and not has_failed:
                 raise
             if has_crashed and not fate.has_power:
                 self.disk.crash(self.random)
