@@ -91,6 +91,19 @@ class CommandLine:
             time.sleep(0.02)
         raise AssertionError(f"no {read} records read and {written} written in {TIMEOUT_S} s")
 
+    def wait_for_checkpoint(self, job: str, process: Running) -> None:
+        """Comes back when a checkpoint is complete that was begun after this was called."""
+        deadline_s, first = time.monotonic() + TIMEOUT_S, None
+        while time.monotonic() < deadline_s:
+            if process.poll() is not None:
+                raise AssertionError(f"the job has ended: {process.communicate()}")
+            latest = (self.status(job).get("last_checkpoint") or {"id": 0})["id"]
+            first = latest if first is None else first
+            if latest >= first + 2:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"no two checkpoints in {TIMEOUT_S} s")
+
     def _words(self, words: tuple[str | Path, ...]) -> list[str]:
         return [sys.executable, "-c", ENTRY, *map(str, words)]
 

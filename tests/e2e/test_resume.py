@@ -69,27 +69,3 @@ def test_starting_over_on_purpose(
     assert written(streamlet.directory / "out") == Rows(
         {session: count * times for session, count in golden.items()}
     )
-
-
-def test_a_failed_job_goes_on_when_its_cause_is_mended(
-    streamlet: CommandLine, log: Path, golden: Rows
-) -> None:
-    lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join([*lines[:600], lines[600].replace("May", "Mai"), *lines[601:]]))
-    settings = {
-        "execution.batch-size": "1",
-        "execution.checkpointing.interval": "1ms",
-        "pipeline.auto-watermark-interval": "1ms",
-        "restart-strategy.fixed-delay.delay": "1ms",
-    }
-    words = [word for name, value in settings.items() for word in ("-D", f"{name}={value}")]
-    failed = run(streamlet, log, *words)
-    assert failed.code == 1
-    assert "does not match format" in failed.err
-    assert "_strptime.py" not in failed.err, "the lines of libraries are not the user's"
-    assert "go on with: streamlet run --resume" in failed.err
-    log.write_text("".join(lines))
-    resumed = run(streamlet, log, "--resume", *words)
-    assert resumed.code == 0, resumed.err
-    assert "resuming from checkpoint" in resumed.err
-    assert written(streamlet.directory / "out") == golden

@@ -35,6 +35,14 @@ class Logs:
             with (self.directory / f"{number}.log").open("a") as log:
                 log.writelines(self._lines[start + number : stop : 2])
 
+    def grow_with_a_mistake(self, start: int, stop: int) -> None:
+        self._lines = [line.replace("/May/", "/Mai/") for line in self._lines]
+        self.grow(start, stop)
+
+    def mend(self) -> None:
+        for log in self.directory.iterdir():
+            log.write_text(log.read_text().replace("/Mai/", "/May/"))
+
 
 @pytest.fixture
 def logs(tmp_path: Path, log: Path) -> Logs:
@@ -120,6 +128,31 @@ def test_resume_goes_on_from_the_savepoint_with_which_the_job_was_stopped(
         streamlet.wait_for(NAME, job, read=logs.count - 5_000)
         assert streamlet("stop", NAME, "--drain").code == 0
         assert job.wait(60) == 0
+    assert written(out_of(streamlet)) == golden
+
+
+def test_a_failed_job_goes_on_when_its_cause_is_mended(
+    streamlet: CommandLine, logs: Logs, golden: Rows
+) -> None:
+    logs.grow(0, 5_000)
+    words = [*settings("heap", 1), "-D", "execution.checkpointing.interval=10ms"]
+    words += ["-D", "restart-strategy.type=none"]
+    with running(streamlet, logs, *words) as job:
+        streamlet.wait_for(NAME, job, read=5_000)
+        streamlet.wait_for_checkpoint(NAME, job)
+        logs.grow_with_a_mistake(5_000, logs.count)
+        _, err = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert "does not match format" in err
+    assert "_strptime.py" not in err, "the lines of libraries are not the user's"
+    assert "go on with: streamlet run --resume" in err
+    logs.mend()
+    with running(streamlet, logs, "--resume", *words) as job:
+        streamlet.wait_for(NAME, job, read=logs.count - 5_000)
+        assert streamlet("stop", NAME, "--drain").code == 0
+        _, err = job.communicate(timeout=60)
+    assert job.returncode == 0, err
+    assert "resuming from checkpoint" in err
     assert written(out_of(streamlet)) == golden
 
 
