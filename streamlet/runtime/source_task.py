@@ -80,7 +80,9 @@ class SourceTask(Task):
             and self.settings.clock.now_ms() >= self._next_watermark_ms
         ):
             self._schedule_watermark()
-            await self._emit(self._watermarks.on_periodic(self.settings.clock.now_ms()))
+            # While this task could not send, it did not poll: that is no silence (WM-22).
+            active_ms = self.settings.clock.now_ms() - round(self._blocked_s * 1_000)
+            await self._emit(self._watermarks.on_periodic(active_ms))
         if self._has_all_splits and not self._readers:
             await self._end_input()
             return True

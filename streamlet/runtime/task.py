@@ -98,6 +98,7 @@ class Task(ABC):
         self._stage = Stage.OPENING
         self._slice = settings.batch_size
         self._busy_s = 0.0
+        self._blocked_s = 0.0
 
     def post(self, message: ToTask) -> None:
         """Puts a message into the mailbox."""
@@ -209,12 +210,14 @@ class Task(ABC):
         clock, outbox, outputs = self.settings.clock, self.chain.outbox, self._outputs
         busy_s, started_s = 0.0, clock.monotonic_s()
         for _ in work:
-            busy_s += clock.monotonic_s() - started_s
+            stopped_s = clock.monotonic_s()
+            busy_s += stopped_s - started_s
             for position, element in outbox:
                 await outputs.send(position, element)
             outbox.clear()
             await asyncio.sleep(0)
             started_s = clock.monotonic_s()
+            self._blocked_s += started_s - stopped_s
         busy_s += clock.monotonic_s() - started_s
         self._busy_s += busy_s
         await self._snapshots.between_batches()
