@@ -168,8 +168,9 @@ class Checkpoints:
             return None
         if not pending.is_complete:
             return None
+        items = self._items(pending)
         try:
-            directory, size_bytes = await asyncio.to_thread(self._write, pending)
+            directory, size_bytes = await asyncio.to_thread(self._write, pending, items)
         except (TransientError, OSError) as error:
             if not pending.kind.is_savepoint and self._storage.is_whole(pending.directory):
                 # Only a sync failed after the rename. Were the manifest removed now, a crash could
@@ -185,7 +186,7 @@ class Checkpoints:
             # Before the commit: whoever resumes after a crash in it must not go further back.
             await asyncio.to_thread(self._settings.on_stop_savepoint)
         if pending.kind.commits:
-            await asyncio.to_thread(self._commit, pending)
+            await asyncio.to_thread(self._commit, items)
             self._post(CheckpointComplete(pending.checkpoint_id))
             await asyncio.to_thread(self._sweep)
         return self._complete(pending, directory, size_bytes)
@@ -226,11 +227,13 @@ class Checkpoints:
             directory = self._settings.savepoints / self._settings.job_name
         return directory.absolute() / f"{self._settings.run_id}-{checkpoint_id}"
 
-    def _write(self, pending: PendingCheckpoint) -> tuple[Path | None, int]:
+    def _write(
+        self, pending: PendingCheckpoint, items: dict[str, OperatorItems]
+    ) -> tuple[Path | None, int]:
         """Operator state, then the manifest: with that the checkpoint exists."""
         if self._settings.interval_ms is None and not pending.kind.is_savepoint:
             return None, 0
-        directory, items = pending.directory, self._items(pending)
+        directory = pending.directory
         file = write_operator_state(self._disk, directory, items, pending.checkpoint_id)
         manifest = Manifest(
             checkpoint_id=pending.checkpoint_id,
@@ -269,8 +272,7 @@ class Checkpoints:
                 )
         return items
 
-    def _commit(self, pending: PendingCheckpoint) -> None:
-        items = self._items(pending)
+    def _commit(self, items: dict[str, OperatorItems]) -> None:
         for op in self._plan.operators():
             if op.sink is not None and items[op.uid].committables:
                 op.sink.commit(items[op.uid].committables)

@@ -79,7 +79,7 @@ class Deployment:
         return deployed
 
     def _connect(self, edge: PlannedEdge) -> list[list[Channel]]:
-        """Channels by sending and receiving subtask; a forward edge has one per sender."""
+        """Channels by sending and receiving subtask; a forward edge uses equal indexes."""
         senders = self._plan.vertices[edge.source_vertex].parallelism
         receivers = self._plan.vertices[edge.target_vertex].parallelism
         return [[Channel() for _ in range(receivers)] for _ in range(senders)]

@@ -70,6 +70,7 @@ class Job:
         self._control: ControlServer | None = None
         self._record = RunRecord(self.run_id, request.name, self._started_ms)
         self._is_refused = False
+        self._is_finished = False  # an earlier run left nothing to resume
 
     async def prepare(self) -> None:
         """Finds the state to begin with and takes what must not be shared; refuses early."""
@@ -133,10 +134,12 @@ class Job:
             self._closing.append(lock.release)
             self._open_log()
         restored = self._find_restored()
+        if self._is_finished:
+            return
         first_id = self._first_checkpoint_id(restored)  # before there is a record of this run
         work = self._machine.make_work_directory()
         self._closing.append(lambda: self._disk.remove(work))
-        if self._request.is_recorded and self._record.state == "RUNNING":
+        if self._request.is_recorded:
             earlier = self._storage.earlier_runs()
             if earlier:
                 # The clock may have jumped back since: this run is the latest all the same.
@@ -160,7 +163,7 @@ class Job:
         point = resume_point(self._storage)
         _notice.info("%s", point.said)
         if point.is_finished:
-            self._record.state = JobState.FINISHED.value
+            self._is_finished = True
         if point.directory is not None:
             # This run is recorded as gone on from it. A killed process may not have synced it, and
             # a loss of power would leave a record that names nothing.
@@ -238,7 +241,7 @@ class Job:
         return highest + 1
 
     async def _run(self) -> JobResult:
-        if self._record.state == JobState.FINISHED.value:
+        if self._is_finished:
             return JobResult(self.run_id, JobState.FINISHED.value, 0)
         assert self._coordinator is not None
         try:
@@ -378,7 +381,8 @@ class Job:
         self._closing.append(lambda: path.unlink(missing_ok=True))
 
     async def _ask(self, directory: str | Path | None, kind: CheckpointKind, is_drain: bool) -> str:
-        assert self._coordinator is not None
+        if self._coordinator is None:
+            raise TransientError("the job has ended")
         reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         target = None if directory is None else Path(directory)
         self._coordinator.tell(SavepointRequest(target, reply, kind, is_drain))

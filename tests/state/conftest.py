@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from streamlet.functions import KeyedStateStore
+from streamlet.state.handles import KeyedStateHandles
 from streamlet.state.log import StateLog, open_store
+from streamlet.testing import ManualClock
 
 
 @pytest.fixture(params=["heap", "rocksdb", "rocksdb, evicting"])
@@ -27,3 +30,35 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     yield open_one
     for log in logs:
         log.close()
+
+
+@pytest.fixture
+def log(open_log: Callable[..., StateLog]) -> StateLog:
+    log: StateLog = open_log()
+    log.key = "k1"
+    return log
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1_000_000)
+
+
+@pytest.fixture(params=["key", "window"])
+def state(request: pytest.FixtureRequest, log: StateLog, clock: ManualClock) -> KeyedStateStore:
+    """State of the key, and state of the key and a window: the same rules."""
+    handles = KeyedStateHandles(log, clock)
+    return handles if request.param == "key" else handles.namespaced((0, 10))
+
+
+@pytest.fixture
+def barrier(log: StateLog) -> Callable[[], None]:
+    """Freezes, writes and retires, as a checkpoint does."""
+
+    def take() -> None:
+        generation = log.freeze()
+        list(log.write(generation))
+        log.retire(generation)
+        log.settle()
+
+    return take

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streamlet.errors import StateTypeError
-from streamlet.functions import AggregateFunction, KeyedStateStore, ReduceFunction
+from streamlet.functions import KeyedStateStore, ReduceFunction
 from streamlet.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -20,57 +20,14 @@ from streamlet.state.descriptors import (
 from streamlet.state.handles import KeyedStateHandles
 from streamlet.state.log import StateLog
 from streamlet.testing import ManualClock
+from tests.state.functions import Collect
 
 OpenLog = Callable[..., StateLog]
 Barrier = Callable[[], None]
 
 
-@pytest.fixture
-def log(open_log: OpenLog) -> StateLog:
-    log = open_log()
-    log.key = "k1"
-    return log
-
-
-@pytest.fixture(params=["key", "window"])
-def state(request: pytest.FixtureRequest, log: StateLog) -> KeyedStateStore:
-    """State of the key, and state of the key and a window: the same rules."""
-    handles = KeyedStateHandles(log, ManualClock())
-    return handles if request.param == "key" else handles.namespaced((0, 10))
-
-
-@pytest.fixture
-def barrier(log: StateLog) -> Barrier:
-    """Freezes, writes and retires, as a checkpoint does."""
-
-    def take() -> None:
-        generation = log.freeze()
-        list(log.write(generation))
-        log.retire(generation)
-        log.settle()
-
-    return take
-
-
 def concat(a: Any, b: Any) -> Any:
     return a + b
-
-
-class Collect(AggregateFunction[int, list[int], list[int]]):
-    """Gives out its accumulator itself, as careless functions do."""
-
-    def create_accumulator(self) -> list[int]:
-        return []
-
-    def add(self, value: int, accumulator: list[int], /) -> list[int]:
-        accumulator.append(value)
-        return accumulator
-
-    def get_result(self, accumulator: list[int], /) -> list[int]:
-        return accumulator
-
-    def merge(self, a: list[int], b: list[int], /) -> list[int]:
-        return a + b
 
 
 class Longest(ReduceFunction[str]):

@@ -10,7 +10,7 @@ import pytest
 
 from streamlet.checkpoint.readable import readable
 from streamlet.errors import StateTypeError
-from streamlet.functions import AggregateFunction, KeyedStateStore
+from streamlet.functions import KeyedStateStore
 from streamlet.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -22,58 +22,13 @@ from streamlet.state.handles import KeyedStateHandles
 from streamlet.state.log import StateLog
 from streamlet.state.ttl import StateTtlConfig
 from streamlet.testing import ManualClock
+from tests.state.functions import Collect
 
 OpenLog = Callable[..., StateLog]
 Barrier = Callable[[], None]
 
 RENEWED = StateTtlConfig(100, update_type="on_read_and_write")
 SHOWN = StateTtlConfig(100, visibility="return_expired_if_not_cleaned_up")
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(1_000_000)
-
-
-@pytest.fixture
-def log(open_log: OpenLog) -> StateLog:
-    log = open_log()
-    log.key = "k1"
-    return log
-
-
-@pytest.fixture(params=["key", "window"])
-def state(request: pytest.FixtureRequest, log: StateLog, clock: ManualClock) -> KeyedStateStore:
-    handles = KeyedStateHandles(log, clock)
-    return handles if request.param == "key" else handles.namespaced((0, 10))
-
-
-@pytest.fixture
-def barrier(log: StateLog) -> Barrier:
-    def take() -> None:
-        generation = log.freeze()
-        list(log.write(generation))
-        log.retire(generation)
-        log.settle()
-
-    return take
-
-
-class Collect(AggregateFunction[int, list[int], list[int]]):
-    """Gives out its accumulator itself, as careless functions do."""
-
-    def create_accumulator(self) -> list[int]:
-        return []
-
-    def add(self, value: int, accumulator: list[int], /) -> list[int]:
-        accumulator.append(value)
-        return accumulator
-
-    def get_result(self, accumulator: list[int], /) -> list[int]:
-        return accumulator
-
-    def merge(self, a: list[int], b: list[int], /) -> list[int]:
-        return a + b
 
 
 class Upper:

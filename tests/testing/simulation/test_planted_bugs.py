@@ -81,9 +81,9 @@ def test_directory_of_keyed_state_not_synced_before_the_manifest(
 def test_output_committed_before_the_manifest_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     write: Callable[..., Any] = Checkpoints._write
 
-    def hasty(self: Checkpoints, pending: PendingCheckpoint) -> Any:
-        self._commit(pending)
-        return write(self, pending)
+    def hasty(self: Checkpoints, pending: PendingCheckpoint, items: Any) -> Any:
+        self._commit(items)
+        return write(self, pending, items)
 
     monkeypatch.setattr(Checkpoints, "_write", hasty)
     assert "too many" in str(found_in(running_count()))
