@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 
 from streamlet.testing.simulation.crash_points import CRASH_POINTS, Crash, may_fail
-from streamlet.testing.simulation.world import Build, Ended, Fate, World
+from streamlet.testing.simulation.world import Build, Ended, Fate, Prepare, World, from_build
 
 MAX_CRASHES: Final = 4
 ERRORS: Final = (0, 0, 0, 1, 2)
@@ -93,7 +93,7 @@ def simulate(
     Raises SimulationFailure for the first seed whose output differs, as a multiset, or that fails
     or hangs.
     """
-    simulation = _Simulation(build, dict(config or {}), parallelisms)
+    simulation = _Simulation(from_build(build), dict(config or {}), parallelisms)
     if is_clock_right:
         simulation.clocks_wrong_by_ms = (0,)
     with _quiet():
@@ -116,9 +116,11 @@ def _quiet() -> Iterator[None]:
 
 
 class _Simulation:
-    def __init__(self, build: Build, config: dict[str, Any], parallelisms: Sequence[int]) -> None:
+    def __init__(
+        self, prepare: Prepare, config: dict[str, Any], parallelisms: Sequence[int]
+    ) -> None:
         self.report = SimulationReport()
-        self._build = build
+        self._prepare = prepare
         self._config = config
         self._parallelisms = parallelisms
         self.clocks_wrong_by_ms: Sequence[int] = CLOCKS_WRONG_BY_MS
@@ -164,7 +166,7 @@ class _Simulation:
         return Crash(point, random.randint(1, max(1, self._passages[point] // (2 * count))))
 
     def _run(self, seed: int, schedule: Iterable[Fate]) -> World:
-        world = World(self._build, seed, self._config)
+        world = World(self._prepare, seed, self._config)
         happened: list[Fate] = []
         for fate in schedule:
             happened.append(fate)

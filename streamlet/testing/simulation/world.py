@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -28,6 +28,9 @@ from streamlet.testing.simulation.output import Output, SimulatedSink
 
 Build: TypeAlias = Callable[[StreamExecutionEnvironment, Sink[Any]], None]
 """Builds the pipeline under test; every process builds it anew."""
+
+Prepare: TypeAlias = Callable[[Mapping[str, Any], Output, CrashPoints], JobRequest]
+"""What one process is to run, under this configuration; its name and `resume` are the world's."""
 
 _FAILURES: Final = (OSError, TransientError, RestoreError, ConfigError)
 """With these a job may end when an operation of the disk or of the sink has failed."""
@@ -93,14 +96,27 @@ class Ended:
     hits: Counter[str]
 
 
+def from_build(build: Build) -> Prepare:
+    """Builds the pipeline anew for every process; it ends in the world's output."""
+
+    def prepare(config: Mapping[str, Any], output: Output, points: CrashPoints) -> JobRequest:
+        env = StreamExecutionEnvironment(config)
+        build(env, SimulatedSink(output, points))
+        request = JobRequest(env.get_execution_plan(), JOB_NAME, env.config)
+        env.graph.forget_executed()
+        return request
+
+    return prepare
+
+
 class World:
     """A disk, a place for output, and a clock that goes on while no process runs."""
 
-    def __init__(self, build: Build, seed: int, config: Mapping[str, Any]) -> None:
+    def __init__(self, prepare: Prepare, seed: int, config: Mapping[str, Any]) -> None:
         self.disk = SimulatedDisk()
         self.output = Output()
         self.random = Random(seed)
-        self._build = build
+        self._prepare = prepare
         self._config = {**SETTINGS, **config}
         self._now_s = START_S
         self._trace = hashlib.sha256()
@@ -135,13 +151,9 @@ class World:
             self._close(loop, points)
 
     async def _run_job(self, points: CrashPoints, machine: Machine, parallelism: int) -> JobResult:
-        env = StreamExecutionEnvironment({"parallelism.default": parallelism, **self._config})
-        self._build(env, SimulatedSink(self.output, points))
-        request = JobRequest(
-            env.get_execution_plan(), JOB_NAME, env.config, resume=self._has_earlier_run()
-        )
-        env.graph.forget_executed()
-        job = Job(request, machine)
+        config = {"parallelism.default": parallelism, **self._config}
+        request = self._prepare(config, self.output, points)
+        job = Job(replace(request, name=JOB_NAME, resume=self._has_earlier_run()), machine)
         await job.prepare()
         return await job.run()
 

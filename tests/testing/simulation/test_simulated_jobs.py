@@ -18,7 +18,7 @@ from streamlet.testing.simulation import (
     SimulationReport,
     simulate,
 )
-from streamlet.testing.simulation.world import Fate, World
+from streamlet.testing.simulation.world import Fate, World, from_build
 from tests.testing.simulation.simulated_pipelines import (
     PIPELINES,
     Simulated,
@@ -61,7 +61,7 @@ def test_every_listed_point_is_passed_and_most_are_died_at() -> None:
     """A point that no job passes any more is a promise that nobody tests."""
     report = run(both_timers(), range(30))
     passed = set(report.passed)
-    world = World(tumbling().build, 0, {})
+    world = World(from_build(tumbling().build), 0, {})
     for fate in (
         Fate(Crash("before-task-ack-message", 5), errors=(Crash("before-keyed-state-sync", 2),)),
         Fate(errors=(Crash("before-operator-state-read", 1),)),  # refused, so it leaves no trace

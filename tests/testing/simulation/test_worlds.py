@@ -9,7 +9,7 @@ import pytest
 
 from streamlet.errors import RestoreError, TransientError
 from streamlet.testing.simulation import Crash
-from streamlet.testing.simulation.world import CHECKPOINTS, Fate, World
+from streamlet.testing.simulation.world import CHECKPOINTS, Fate, World, from_build
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     running_count,
@@ -21,7 +21,7 @@ HOUR_MS = 3_600_000
 
 
 def world_of(simulated: Simulated, seed: int = 0) -> World:
-    return World(simulated.build, seed, {"parallelism.default": 2})
+    return World(from_build(simulated.build), seed, {"parallelism.default": 2})
 
 
 def run(world: World, *fates: Fate) -> None:
