@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,20 @@ def _integer(minimum: int) -> Parser:
         if isinstance(written, bool) or not isinstance(written, int) or written < minimum:
             raise ConfigError(f"expected a whole number of at least {minimum}")
         return written
+
+    return parse
+
+
+def _number(minimum: float, maximum: float | None) -> Parser:
+    def parse(written: Any) -> float:
+        try:
+            number = float("nan" if isinstance(written, bool) else written)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not minimum <= number <= (math.inf if maximum is None else maximum):
+            upto = "" if maximum is None else f" and at most {maximum:g}"
+            raise ConfigError(f"expected a number of at least {minimum:g}{upto}")
+        return number
 
     return parse
 
@@ -201,18 +216,66 @@ OPTIONS: Final = {
         ),
         Option(
             "restart-strategy.type",
-            _choice("none", "fixed-delay"),
-            "fixed-delay",
+            _choice("none", "fixed-delay", "exponential-delay", "failure-rate"),
+            "exponential-delay",
             "What happens when a job fails and the failure may pass.",
         ),
         Option(
             "restart-strategy.fixed-delay.attempts",
             _integer(0),
-            3,
+            1,
             "How often a job is restarted before it is given up.",
         ),
         Option(
             "restart-strategy.fixed-delay.delay",
+            _duration(0),
+            "1s",
+            "How long a restart waits.",
+        ),
+        Option(
+            "restart-strategy.exponential-delay.initial-backoff",
+            _duration(1),
+            "1s",
+            "How long the first restart waits, and each after a long time without failure.",
+        ),
+        Option(
+            "restart-strategy.exponential-delay.max-backoff",
+            _duration(1),
+            "1min",
+            "How long a restart waits at most.",
+        ),
+        Option(
+            "restart-strategy.exponential-delay.backoff-multiplier",
+            _number(1.0, None),
+            "1.5",
+            "By how much each delay is longer than the one before.",
+        ),
+        Option(
+            "restart-strategy.exponential-delay.jitter-factor",
+            _number(0.0, 1.0),
+            "0.1",
+            "By what part a delay is changed at random, so that jobs do not restart in step.",
+        ),
+        Option(
+            "restart-strategy.exponential-delay.reset-backoff-threshold",
+            _duration(1),
+            "1h",
+            "After running so long without a failure delays begin anew.",
+        ),
+        Option(
+            "restart-strategy.failure-rate.max-failures-per-interval",
+            _integer(1),
+            1,
+            "How many failures one interval may have; one more fails the job.",
+        ),
+        Option(
+            "restart-strategy.failure-rate.failure-rate-interval",
+            _duration(1),
+            "1min",
+            "The interval in which failures are counted.",
+        ),
+        Option(
+            "restart-strategy.failure-rate.delay",
             _duration(0),
             "1s",
             "How long a restart waits.",

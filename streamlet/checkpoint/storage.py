@@ -12,6 +12,7 @@ is durable.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -109,17 +110,34 @@ class CheckpointStorage:
         found = self.whole_checkpoints(self.run)
         for old in found[:-count]:
             discard(self._disk, old.directory)
-        live = {name for kept in found[-count:] for name in self._files_of(kept)}
         newest = found[-1].checkpoint_id if found else 0
-        for path in self._disk.list(self.state):
-            match = _STATE_FILE_NAME.fullmatch(path.name)
-            if match and int(match[1]) <= newest and path.name not in live:
-                self._disk.remove(path)
+        self._remove_unnamed(self.state, found[-count:], newest)
         if len(found) >= count:
             # By what is there: the ids come from a manifest, which anyone may have made.
             for run in self._disk.list(self._job):
                 if run.name in earlier_runs and run != self.run:
                     self.forget_checkpoints(run)
+
+    def sweep(self, earlier_runs: Collection[str] = ()) -> None:
+        """Removes what an attempt or a process left behind that died before its checkpoint counted.
+
+        Only while no task of this run is there, and for earlier runs that are sure to be over.
+        """
+        for run in [self.run, *map(self.run_directory, earlier_runs)]:
+            found = self.whole_checkpoints(run)
+            whole = {checkpoint.directory for checkpoint in found}
+            for entry in self._disk.list(run):
+                if _CHECKPOINT_NAME.fullmatch(entry.name) and entry not in whole:
+                    self._disk.remove(entry)
+            self._remove_unnamed(run / "state", found, sys.maxsize)
+
+    def _remove_unnamed(self, state: Path, kept: list[FoundCheckpoint], newest: int) -> None:
+        """Files of keyed state, up to that checkpoint, that none of the kept ones names."""
+        live = {name for checkpoint in kept for name in self._files_of(checkpoint)}
+        for path in self._disk.list(state):
+            match = _STATE_FILE_NAME.fullmatch(path.name)
+            if match and int(match[1]) <= newest and path.name not in live:
+                self._disk.remove(path)
 
     def forget_checkpoints(self, run: Path) -> None:
         """Deletes a run's checkpoints; what became of it stays on record."""

@@ -61,9 +61,8 @@ class Rates:
         before, self._seen = self._seen, seen
         if elapsed_s <= 0:
             return {}
-        # A restart begins to count anew: a rate is never shown below zero.
         return {
-            uid: max(0.0, (records - before[uid]) / elapsed_s)
+            uid: (records - before[uid]) / elapsed_s
             for uid, records in seen.items()
             if uid in before
         }

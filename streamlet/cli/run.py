@@ -96,6 +96,8 @@ def summary(result: JobResult) -> str:
         f"{ended} in {duration(result.duration_ms)}",
         f"{count(result.records_in)} records in, {count(result.records_out)} out",
     ]
+    if result.restarts:
+        parts.append(f"{count(result.restarts)} restart{'s' if result.restarts > 1 else ''}")
     if result.last_checkpoint is not None:
         parts.append(f"last checkpoint {result.last_checkpoint}")
     if result.savepoint_path is not None:

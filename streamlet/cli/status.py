@@ -21,9 +21,15 @@ def job_line(status: Mapping[str, Any]) -> str:
     """Name, state, age and checkpoints of the job."""
     parts = [f"{status['name']} ({status['id']})", str(status["state"]).lower()]
     parts.append(f"up {duration(status['uptime_ms'])}")
-    if status["attempt"] > 1:
-        parts.append(f"attempt {status['attempt']}")
+    if status["restarts"]:
+        parts.append(restart_words(status))
     return ", ".join([*parts, checkpoint_words(status)])
+
+
+def restart_words(status: Mapping[str, Any]) -> str:
+    """How often the job was restarted, and why the last time."""
+    times = "once" if status["restarts"] == 1 else f"{count(status['restarts'])} times"
+    return f"restarted {times} (last: {status['last_failure']})"
 
 
 def checkpoint_words(status: Mapping[str, Any]) -> str:

@@ -12,27 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlet import __version__
 from streamlet.checkpoint.disk import Disk
-from streamlet.checkpoint.manifest import Manifest, OperatorEntry, write_manifest
-from streamlet.checkpoint.operator_state import OperatorItems, flatten, write_operator_state
-from streamlet.checkpoint.pending import (
-    AckResult,
-    CheckpointKind,
-    OperatorAck,
-    PendingCheckpoint,
-    TaskAck,
-)
+from streamlet.checkpoint.operator_state import OperatorItems
+from streamlet.checkpoint.pending import AckResult, CheckpointKind, PendingCheckpoint, TaskAck
 from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, discard
 from streamlet.clock import Clock
 from streamlet.errors import RestoreError, TransientError
-from streamlet.plan import ExecutionPlan, PlannedVertex
+from streamlet.plan import ExecutionPlan
+from streamlet.runtime.checkpoint_writer import (
+    CheckpointSettings,
+    CheckpointWriter,
+    operator_items,
+)
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
     CheckpointAborted,
@@ -44,24 +40,6 @@ from streamlet.runtime.messages import (
 )
 
 _log = logging.getLogger("streamlet.checkpoint")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointSettings:
-    """Whose checkpoints they are, and how they are taken."""
-
-    job_name: str
-    run_id: str
-    interval_ms: int | None
-    """None: none are taken, but savepoints may be."""
-    timeout_ms: int
-    min_pause_ms: int
-    tolerable_failures: int
-    retained: int
-    savepoints: Path
-    """Where savepoints go unless the request says otherwise."""
-    on_stop_savepoint: Callable[[], None]
-    """Called in a thread when the savepoint of a stop is durable, before sinks commit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +71,7 @@ class Checkpoints:
         self._storage = storage
         self._disk = disk
         self._clock = clock
+        self._writer = CheckpointWriter(settings, disk, clock, storage.state)
         self._post = post
         self.next_id = first_id
         self.latest: CompletedCheckpoint | None = None
@@ -168,9 +147,11 @@ class Checkpoints:
             return None
         if not pending.is_complete:
             return None
-        items = self._items(pending)
+        items = operator_items(pending, self._plan)
         try:
-            directory, size_bytes = await asyncio.to_thread(self._write, pending, items)
+            directory, size_bytes = await asyncio.to_thread(
+                self._writer.write, pending, items, self._plan, self._run_ids
+            )
         except (TransientError, OSError) as error:
             if not pending.kind.is_savepoint and self._storage.is_whole(pending.directory):
                 # Only a sync failed after the rename. Were the manifest removed now, a crash could
@@ -188,7 +169,7 @@ class Checkpoints:
         if pending.kind.commits:
             await asyncio.to_thread(self._commit, items)
             self._post(CheckpointComplete(pending.checkpoint_id))
-            await asyncio.to_thread(self._sweep)
+            await asyncio.to_thread(self._retain)
         return self._complete(pending, directory, size_bytes)
 
     def on_decline(self, decline: DeclineCheckpoint) -> None:
@@ -200,7 +181,7 @@ class Checkpoints:
 
     async def _trigger(self, kind: CheckpointKind, directory: Path | None, is_drain: bool) -> None:
         checkpoint_id, self.next_id = self.next_id, self.next_id + 1
-        keeps_state = self._settings.interval_ms is not None or kind.is_savepoint
+        keeps_state = self._settings.keeps_state(kind)
         target = self._target(kind, directory, checkpoint_id)
         tasks = {(v.id, i) for v in self._plan.vertices for i in range(v.parallelism)}
         self._pending = PendingCheckpoint(
@@ -227,60 +208,24 @@ class Checkpoints:
             directory = self._settings.savepoints / self._settings.job_name
         return directory.absolute() / f"{self._settings.run_id}-{checkpoint_id}"
 
-    def _write(
-        self, pending: PendingCheckpoint, items: dict[str, OperatorItems]
-    ) -> tuple[Path | None, int]:
-        """Operator state, then the manifest: with that the checkpoint exists."""
-        if self._settings.interval_ms is None and not pending.kind.is_savepoint:
-            return None, 0
-        directory = pending.directory
-        file = write_operator_state(self._disk, directory, items, pending.checkpoint_id)
-        manifest = Manifest(
-            checkpoint_id=pending.checkpoint_id,
-            kind="savepoint" if pending.kind.is_savepoint else "checkpoint",
-            engine_version=__version__,
-            python_version=platform.python_version(),
-            job_name=self._settings.job_name,
-            run_ids=self._run_ids,
-            fingerprint=self._plan.fingerprint,
-            created_ms=self._clock.now_ms(),
-            is_end=pending.kind is CheckpointKind.FINAL,
-            operators=[
-                _operator_entry(vertex, position, pending, items)
-                for vertex in self._plan.vertices
-                for position in range(len(vertex.operators))
-            ],
-            operator_state=file,
-        )
-        if not pending.kind.is_savepoint:
-            # The tasks' files are durable, but not yet that the directory names them.
-            self._disk.sync_directory(self._storage.state)
-        write_manifest(self._disk, directory, manifest)
-        return directory, manifest.size_bytes()
-
-    def _items(self, pending: PendingCheckpoint) -> dict[str, OperatorItems]:
-        """Operator state by uid, subtasks in their order."""
-        items = {}
-        for vertex in self._plan.vertices:
-            for op in vertex.operators:
-                acks = [_ack_of(pending, vertex, i, op.uid) for i in range(vertex.parallelism)]
-                enumerator = pending.enumerators.get(op.uid)
-                items[op.uid] = OperatorItems(
-                    flatten(ack.operator_state for ack in acks),
-                    flatten(ack.committables for ack in acks),
-                    [] if enumerator is None else [enumerator],
-                )
-        return items
-
     def _commit(self, items: dict[str, OperatorItems]) -> None:
         for op in self._plan.operators():
             if op.sink is not None and items[op.uid].committables:
                 op.sink.commit(items[op.uid].committables)
 
-    def _sweep(self) -> None:
-        """Drops what no retained checkpoint needs; what cannot be dropped now is next time."""
+    def sweep_leftovers(self, earlier_runs: Sequence[str]) -> None:
+        """Before an attempt: what earlier ones wrote for checkpoints that never were. Blocks."""
+        if self._settings.interval_ms is not None:
+            self._sweep(lambda: self._storage.sweep(earlier_runs))
+
+    def _retain(self) -> None:
+        """Drops what no retained checkpoint needs."""
+        self._sweep(lambda: self._storage.retain(self._settings.retained, self._run_ids[:-1]))
+
+    def _sweep(self, sweep: Callable[[], None]) -> None:
+        """What cannot be dropped now is next time: it harms nobody meanwhile."""
         try:
-            self._storage.retain(self._settings.retained, self._run_ids[:-1])
+            sweep()
         except (OSError, RestoreError) as error:
             _log.warning("old checkpoints could not be removed: %s", error)
 
@@ -359,34 +304,6 @@ class Checkpoints:
     def _schedule(self, delay_ms: int | None) -> None:
         has_periodic = self._settings.interval_ms is not None and delay_ms is not None
         self._due_ms = self._clock.now_ms() + (delay_ms or 0) if has_periodic else None
-
-
-def _ack_of(
-    pending: PendingCheckpoint, vertex: PlannedVertex, subtask: int, uid: str
-) -> OperatorAck:
-    return pending.acks[vertex.id, subtask].operators.get(uid, OperatorAck())
-
-
-def _operator_entry(
-    vertex: PlannedVertex,
-    position: int,
-    pending: PendingCheckpoint,
-    items: dict[str, OperatorItems],
-) -> OperatorEntry:
-    op = vertex.operators[position]
-    acks = [_ack_of(pending, vertex, i, op.uid) for i in range(vertex.parallelism)]
-    return OperatorEntry(
-        uid=op.uid,
-        name=op.name,
-        kind=op.kind,
-        parallelism=vertex.parallelism,
-        max_parallelism=vertex.max_parallelism,
-        uid_is_explicit=op.uid_is_explicit,
-        uid_is_ambiguous=op.uid_is_ambiguous,
-        states=acks[0].states,
-        subtasks=[ack.files for ack in acks] if op.is_keyed else [],
-        item_count=items[op.uid].count(),
-    )
 
 
 def refuse(request: SavepointRequest, reason: str) -> None:

@@ -41,7 +41,7 @@ from streamlet.runtime.messages import (
 )
 from streamlet.runtime.progress import Progress, checkpoint_status
 from streamlet.runtime.recovery import Recovery, recover
-from streamlet.runtime.restart import RestartStrategy
+from streamlet.runtime.restart import Failure, RestartStrategy
 from streamlet.runtime.setup import JobSetup, JobState
 from streamlet.sink import RestoreContext
 
@@ -114,6 +114,8 @@ class JobCoordinator:
             "state": self.state.value,
             "attempt": self._attempt,
             "uptime_ms": now_ms - self.progress.started_ms,
+            "restarts": self.progress.restarts,
+            "last_failure": self.progress.last_failure,
             **checkpoint_status(self._checkpoints),
             "operators": self.progress.operators(self._plan, now_ms),
         }
@@ -142,11 +144,15 @@ class JobCoordinator:
             return
         if error is None:
             error = InternalError("the tasks ended before the job did")
-        delay_ms = self._strategy.next_delay_ms(error)
+        latest = self._checkpoints.latest
+        now_ms = int(self._clock.monotonic_s() * 1_000)
+        failure = Failure(error, now_ms, 0 if latest is None else latest.checkpoint_id)
+        delay_ms = self._strategy.next_delay_ms(failure)
         if delay_ms is None:
             self.state = JobState.FAILED
             raise error
         self.state = JobState.RESTARTING
+        self.progress.on_restart(error)
         _log.warning(
             "attempt %d failed: %s; restarting in %d ms",
             self._attempt,
@@ -188,6 +194,7 @@ class JobCoordinator:
     def _recover(self) -> Recovery:
         """Reads the state to begin with, and brings sinks to just that point. Blocks."""
         directory = self._snapshot_to_restore()
+        self._checkpoints.sweep_leftovers(self._setup.earlier_run_ids)
         if directory is None:
             recovery = Recovery(self._setup.plan)
         else:

@@ -19,21 +19,23 @@ from streamlet.checkpoint.storage import (
     resume_point,
 )
 from streamlet.errors import ConfigError, RestoreError, TransientError
-from streamlet.runtime.checkpoints import Checkpoints, CheckpointSettings
+from streamlet.runtime.checkpoint_writer import CheckpointSettings
+from streamlet.runtime.checkpoints import Checkpoints
 from streamlet.runtime.containment import contained
 from streamlet.runtime.control import HOST, ControlServer, JobEntry, write_entry
 from streamlet.runtime.coordinator import JobCoordinator
 from streamlet.runtime.deployment import StateSettings
+from streamlet.runtime.job_log import open_log
 from streamlet.runtime.lock import DirectoryLock
 from streamlet.runtime.machine import Machine
 from streamlet.runtime.messages import CancelRequest, InterruptRequest, SavepointRequest
 from streamlet.runtime.restart import make_restart_strategy
+from streamlet.runtime.run_recorder import RunRecorder
 from streamlet.runtime.setup import JobRequest, JobResult, JobSetup, JobState
 from streamlet.runtime.signals import catch_first
 from streamlet.runtime.task import TaskSettings
 from streamlet.runtime.worker import Worker
 
-_log = logging.getLogger("streamlet.job")
 _notice = logging.getLogger("streamlet.notice")  # what the command line tells its user
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
@@ -68,8 +70,12 @@ class Job:
         self._coordinator: JobCoordinator | None = None
         self._checkpoints: Checkpoints | None = None
         self._control: ControlServer | None = None
-        self._record = RunRecord(self.run_id, request.name, self._started_ms)
-        self._is_refused = False
+        self._recorder = RunRecorder(
+            self._storage,
+            self._disk,
+            RunRecord(self.run_id, request.name, self._started_ms),
+            is_recorded=request.is_recorded,
+        )
         self._is_finished = False  # an earlier run left nothing to resume
 
     async def prepare(self) -> None:
@@ -132,25 +138,15 @@ class Job:
                 self._storage.run.parent, f"a job of the name {self._request.name!r}"
             )
             self._closing.append(lock.release)
-            self._open_log()
+            self._closing.append(open_log(self._config.home, self._request.name, self.run_id))
         restored = self._find_restored()
         if self._is_finished:
             return
         first_id = self._first_checkpoint_id(restored)  # before there is a record of this run
         work = self._machine.make_work_directory()
         self._closing.append(lambda: self._disk.remove(work))
-        if self._request.is_recorded:
-            earlier = self._storage.earlier_runs()
-            if earlier:
-                # The clock may have jumped back since: this run is the latest all the same.
-                after_ms = earlier[-1].started_ms + 1
-                self._record.started_ms = max(self._record.started_ms, after_ms)
-            self._storage.create()
-            self._record.restored_from = None if restored is None else str(restored)
-            self._storage.write_run(self._record)
-        else:
-            earlier = []
-        self._connect(restored, first_id, work, [record.id for record in earlier])
+        earlier_run_ids = self._recorder.begin(restored)
+        self._connect(restored, first_id, work, earlier_run_ids)
         if self._is_shared:
             await self._open_control()
 
@@ -194,13 +190,13 @@ class Job:
             has_checkpoints=self._has_checkpoints,
             on_progress=request.on_progress or (lambda status: None),
             stop_when=request.stop_when or (lambda: False),
-            on_checkpoint=self._on_checkpoint,
+            on_checkpoint=self._recorder.on_checkpoint,
         )
         self._coordinator = coordinator = JobCoordinator(
             setup,
             self._checkpoints,
             self._storage,
-            make_restart_strategy(config, self._has_checkpoints),
+            make_restart_strategy(config, self._has_checkpoints, self._machine.random),
             self._disk,
             self._clock,
         )
@@ -230,7 +226,7 @@ class Job:
             tolerable_failures=config[f"{prefix}.tolerable-failed-checkpoints"],
             retained=config[f"{prefix}.num-retained"],
             savepoints=config[f"{prefix}.savepoint-dir"],
-            on_stop_savepoint=self._on_stop_savepoint,
+            on_stop_savepoint=lambda: self._recorder.on_stop_savepoint(self._stop_savepoint()),
         )
 
     def _first_checkpoint_id(self, restored: Path | None) -> int:
@@ -247,12 +243,16 @@ class Job:
         try:
             await self._run_both(self._coordinator, self._worker)
         except RestoreError:
-            # It never began, so it leaves no trace: --resume must find the run before it.
-            has_begun = self._record.last_checkpoint or self._storage.latest_checkpoint()
-            self._is_refused = not has_begun
+            self._recorder.on_refused()
             raise
         finally:
-            self._end_record()
+            is_cancelled = self._coordinator.state is JobState.CANCELED
+            self._recorder.end(
+                self._coordinator.state.value,
+                self._clock.now_ms(),
+                self._stop_savepoint(),
+                has_checkpoints_to_delete=is_cancelled and self._is_deleted_when_cancelled,
+            )
             for op in self._request.plan.operators():
                 if op.sink is not None:
                     op.sink.close()
@@ -282,38 +282,10 @@ class Job:
             duration_ms=self._clock.now_ms() - self._started_ms,
             records_in=progress.records_in(plan),
             records_out=progress.records_out(plan),
+            restarts=progress.restarts,
             last_checkpoint=None if latest is None else latest.checkpoint_id,
             savepoint_path=self._coordinator.savepoint,
         )
-
-    def _on_checkpoint(self, checkpoint_id: int) -> None:
-        """The first one is recorded, so that a later loss of all of them is noticed."""
-        is_first, self._record.last_checkpoint = not self._record.last_checkpoint, checkpoint_id
-        if is_first and self._request.is_recorded:
-            self._storage.write_run(self._record)
-
-    def _on_stop_savepoint(self) -> None:
-        """Recorded before the sinks commit it, so that a crash between resumes from it."""
-        self._record.savepoint = self._stop_savepoint()
-        if self._request.is_recorded:
-            self._storage.write_run(self._record)
-
-    def _end_record(self) -> None:
-        assert self._coordinator is not None
-        if not self._request.is_recorded:
-            return
-        if self._is_refused:
-            self._disk.remove(self._storage.run)
-            return
-        self._record.state = self._coordinator.state.value
-        self._record.ended_ms = self._clock.now_ms()
-        self._record.savepoint = self._stop_savepoint()
-        try:
-            self._storage.write_run(self._record)
-            if self._coordinator.state is JobState.CANCELED and self._is_deleted_when_cancelled:
-                self._storage.forget_checkpoints(self._storage.run)
-        except (TransientError, OSError):
-            _log.exception("the end of run %s could not be recorded", self.run_id)
 
     @property
     def _is_deleted_when_cancelled(self) -> bool:
@@ -327,23 +299,6 @@ class Job:
         if stop is None or (latest is not None and latest.checkpoint_id > stop.checkpoint_id):
             return None
         return str(stop.directory)
-
-    def _open_log(self) -> None:
-        path = self._config.home / "logs" / self._request.name / f"{self.run_id}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger = logging.getLogger("streamlet")
-        level = logger.level
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-
-        def close() -> None:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-            handler.close()
-
-        self._closing.append(close)
 
     async def _open_control(self) -> None:
         async def savepoint(request: dict[str, Any]) -> dict[str, Any]:

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamlet.checkpoint.pending import TaskId
 from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP
+from streamlet.errors import one_line
 from streamlet.plan import ExecutionPlan, PlannedOperator, PlannedVertex
 from streamlet.runtime.checkpoints import Checkpoints, CompletedCheckpoint
 from streamlet.runtime.messages import OperatorReport, TaskReport
 
 
 @dataclass(slots=True)
+class _Counted:
+    """What one operator counted, over all its subtasks."""
+
+    records_in: int = 0
+    records_out: int = 0
+    late_dropped: int = 0
+
+    def add(self, report: OperatorReport) -> None:
+        self.records_in += report.records_in
+        self.records_out += report.records_out
+        self.late_dropped += int(report.metrics.get("numLateRecordsDropped", 0))
+
+
+@dataclass(slots=True)
 class Progress:
-    """The latest report of every task of the running attempt."""
+    """The latest report of every task of the running attempt, and what earlier ones counted."""
 
     started_ms: int
+    restarts: int = 0
+    last_failure: str | None = None
+    """Why the job was restarted last."""
+    _earlier: dict[str, _Counted] = field(default_factory=dict)
     _reports: dict[TaskId, TaskReport] = field(default_factory=dict)
     _busy: dict[TaskId, tuple[int, float, float]] = field(default_factory=dict)
 
     def begin_attempt(self) -> None:
-        """Figures are per attempt: records processed again count again, not on top."""
+        """Counts go on: records that are processed again count again."""
+        for report in self._reports.values():
+            for op in report.operators:
+                self._earlier.setdefault(op.uid, _Counted()).add(op)
         self._reports.clear()
         self._busy.clear()
+
+    def on_restart(self, error: BaseException) -> None:
+        """The attempt failed, and there will be another."""
+        self.restarts += 1
+        self.last_failure = one_line(error)
 
     def take(self, report: TaskReport, now_ms: int) -> None:
         """A task's new figures."""
@@ -37,7 +64,7 @@ class Progress:
     def records_in(self, plan: ExecutionPlan) -> int:
         """Records that the sources gave."""
         return sum(
-            sum(report.records_out for report in self._of(vertex, vertex.head))
+            self._counted(vertex, vertex.head).records_out
             for vertex in plan.vertices
             if vertex.is_source
         )
@@ -45,7 +72,7 @@ class Progress:
     def records_out(self, plan: ExecutionPlan) -> int:
         """Records that the sinks took."""
         return sum(
-            sum(report.records_in for report in self._of(vertex, op))
+            self._counted(vertex, op).records_in
             for vertex in plan.vertices
             for op in vertex.operators
             if op.sink is not None
@@ -62,7 +89,7 @@ class Progress:
     def _operator(
         self, vertex: PlannedVertex, operator: PlannedOperator, now_ms: int
     ) -> dict[str, Any]:
-        reports = list(self._of(vertex, operator))
+        reports, counted = list(self._of(vertex, operator)), self._counted(vertex, operator)
         watermark_ms = min((r.watermark_ms for r in reports), default=MIN_TIMESTAMP)
         has_watermark = MIN_TIMESTAMP < watermark_ms < MAX_TIMESTAMP
         busy = [self._busy[vertex.id, i][2] for i in self._subtasks(vertex)]
@@ -70,13 +97,19 @@ class Progress:
             "uid": operator.uid,
             "name": operator.name,
             "parallelism": vertex.parallelism,
-            "records_in": sum(r.records_in for r in reports),
-            "records_out": sum(r.records_out for r in reports),
+            "records_in": counted.records_in,
+            "records_out": counted.records_out,
             "watermark_ms": watermark_ms if watermark_ms > MIN_TIMESTAMP else None,
             "watermark_lag_ms": now_ms - watermark_ms if has_watermark else None,
             "busy": max(busy, default=0.0),
-            "late_dropped": sum(int(r.metrics.get("numLateRecordsDropped", 0)) for r in reports),
+            "late_dropped": counted.late_dropped,
         }
+
+    def _counted(self, vertex: PlannedVertex, operator: PlannedOperator) -> _Counted:
+        counted = replace(self._earlier.get(operator.uid, _Counted()))
+        for report in self._of(vertex, operator):
+            counted.add(report)
+        return counted
 
     def _of(self, vertex: PlannedVertex, operator: PlannedOperator) -> Iterable[OperatorReport]:
         position = vertex.operators.index(operator)

@@ -53,9 +53,11 @@ class JobResult:
     """FINISHED, SUSPENDED (interrupted, may be resumed) or CANCELED."""
     duration_ms: int
     records_in: int = 0
-    """Records that the sources gave, in the last attempt."""
+    """Records that the sources gave; those read again after a restart count again."""
     records_out: int = 0
-    """Records that the sinks took, in the last attempt."""
+    """Records that the sinks took, counted likewise."""
+    restarts: int = 0
+    """How often it failed and was restarted."""
     last_checkpoint: int | None = None
     """The id of the latest complete checkpoint."""
     savepoint_path: str | None = None

@@ -124,6 +124,37 @@ def test_retention_spares_files_for_a_checkpoint_that_is_still_to_come(tmp_path:
     assert names(storage.state) == ["3-base.parquet", "4-spilled.parquet"]
 
 
+def test_sweep_removes_what_no_whole_checkpoint_names(tmp_path: Path) -> None:
+    """A job that fails again and again before its checkpoints are complete leaks nothing."""
+    storage = storage_of(tmp_path)
+    add_checkpoint(storage, 3, "3-kept.parquet")
+    for leftover in ("2-old.parquet", "4-new.parquet"):
+        (storage.state / leftover).write_bytes(b"rows")
+    unfinished = storage.checkpoint_directory(4)
+    unfinished.mkdir()
+    (unfinished / ".manifest.json.inprogress").write_bytes(b"{")
+    storage.sweep()
+    assert names(storage.run) == ["chk-3", "state"]
+    assert names(storage.state) == ["3-kept.parquet"]
+
+
+def test_sweep_touches_only_runs_that_are_sure_to_be_over(tmp_path: Path) -> None:
+    runs = [storage_of(tmp_path, name) for name in ("over", "unknown", "this")]
+    for run in runs:
+        (run.state / "1-left.parquet").write_bytes(b"rows")
+    runs[-1].sweep(earlier_runs=["over"])
+    assert [names(run.state) for run in runs] == [[], ["1-left.parquet"], []]
+
+
+def test_sweep_spares_a_run_of_which_it_cannot_read_what_is_needed(tmp_path: Path) -> None:
+    storage = storage_of(tmp_path)
+    directory = add_checkpoint(storage, 3, "3-kept.parquet")
+    (directory / "manifest.json").write_bytes(b"damaged")
+    with pytest.raises(RestoreError, match="damaged"):
+        storage.sweep()
+    assert names(storage.state) == ["3-kept.parquet"]
+
+
 def test_retention_with_fewer_checkpoints_than_are_kept_removes_none(tmp_path: Path) -> None:
     storage = storage_of(tmp_path)
     (storage.state / "1-spilled.parquet").write_bytes(b"rows")

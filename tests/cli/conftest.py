@@ -37,6 +37,8 @@ def status() -> dict[str, Any]:
         "name": "clicks",
         "state": "RUNNING",
         "attempt": 1,
+        "restarts": 0,
+        "last_failure": None,
         "uptime_ms": 83_000,
         "last_checkpoint": {
             "id": 7,

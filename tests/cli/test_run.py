@@ -27,7 +27,7 @@ def execute(state="FINISHED", **changes):
     if run.plan_only:
         raise PlanOnly(SimpleNamespace(to_text=lambda: "the plan", to_dict=lambda: {"plan": 1}))
     result = dict(job_id="a1", state=state, duration_ms=4200, records_in=10_000, records_out=3,
-                  last_checkpoint=2, savepoint_path=None)
+                  last_checkpoint=2, savepoint_path=None, restarts=0)
     run.results.append(SimpleNamespace(**result | changes))
 """
 

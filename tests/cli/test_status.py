@@ -23,8 +23,9 @@ def test_one_line_for_the_job_and_one_per_operator(status: dict[str, Any]) -> No
 
 
 def test_restarts_and_failed_checkpoints_show(status: dict[str, Any]) -> None:
-    status |= {"attempt": 2, "last_checkpoint": None, "checkpoints": {"completed": 0, "failed": 3}}
-    assert "attempt 2" in job_line(status)
+    status |= {"restarts": 2, "last_failure": "OSError: gone", "last_checkpoint": None}
+    status |= {"checkpoints": {"completed": 0, "failed": 3}}
+    assert "restarted 2 times (last: OSError: gone)" in job_line(status)
     assert checkpoint_words(status) == "no checkpoint yet, 3 failed"
 
 

@@ -14,7 +14,7 @@ from tests.e2e.golden import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 JOB = ROOT / "tests" / "e2e" / "jobs" / "bad_jobs.py"
-QUICK = ["-D", "restart-strategy.fixed-delay.delay=1ms"]
+QUICK = ["-D", "restart-strategy.exponential-delay.max-backoff=1ms"]
 MAX_LINES = 15
 
 FAILED, USAGE, NOT_RESTORED = 1, 2, 3

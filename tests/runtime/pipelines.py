@@ -25,6 +25,7 @@ Record: TypeAlias = tuple[str, int]
 QUICK: dict[str, Any] = {
     "execution.checkpointing.interval": "10ms",
     "execution.buffer-timeout": "2ms",
+    "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": 20,
     "restart-strategy.fixed-delay.delay": 0,
 }

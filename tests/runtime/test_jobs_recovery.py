@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streamlet.errors import FatalError, RestoreError, TransientError
+from streamlet.runtime.restart import SAME_MISTAKES
 from tests.runtime.pipelines import (
     Fuse,
     GatedListSink,
@@ -48,6 +49,34 @@ def test_failure_at_any_step_of_the_input(position: int) -> None:
     env.execute("totals")
     assert fuse.is_blown
     assert sorted(sink.values) == totals_of(partitions)
+
+
+def test_counts_go_on_over_restarts_and_the_result_says_how_many_there_were() -> None:
+    partitions = records_of(1, 12)
+    sink, fuse = GatedListSink(), Fuse(("k0-2", 11))
+    sink.gate.is_open = True
+    env = environment(execution__checkpointing__interval="1h")
+    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [fuse])
+    result = env.execute("totals")
+    assert fuse.is_blown
+    assert result.restarts == 1
+    assert result.records_in > len(partitions["p0"]), "what is read again counts again"
+
+
+def test_mistake_in_the_jobs_code_ends_it_although_restarts_are_unlimited() -> None:
+    def broken(value: Any) -> Any:
+        calls.append(value)
+        raise LookupError(f"no price for {value}")
+
+    calls: list[Any] = []
+    env = environment(
+        restart_strategy__type="exponential-delay",
+        restart_strategy__exponential_delay__max_backoff=1,
+    )
+    env.from_collection(["apple"]).map(broken).print()
+    with pytest.raises(LookupError, match="no price for apple"):
+        env.execute("prices")
+    assert len(calls) == 1 + SAME_MISTAKES
 
 
 def test_failure_before_the_first_checkpoint_starts_over() -> None:

@@ -1,0 +1,127 @@
+"""Makes an acknowledged checkpoint durable: operator state, then the manifest, with which it is."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamlet import __version__
+from streamlet.checkpoint.disk import Disk
+from streamlet.checkpoint.manifest import Manifest, OperatorEntry, write_manifest
+from streamlet.checkpoint.operator_state import OperatorItems, flatten, write_operator_state
+from streamlet.checkpoint.pending import CheckpointKind, OperatorAck, PendingCheckpoint
+from streamlet.clock import Clock
+from streamlet.plan import ExecutionPlan, PlannedVertex
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSettings:
+    """Whose checkpoints they are, and how they are taken."""
+
+    job_name: str
+    run_id: str
+    interval_ms: int | None
+    """None: none are taken, but savepoints may be."""
+    timeout_ms: int
+    min_pause_ms: int
+    tolerable_failures: int
+    retained: int
+    savepoints: Path
+    """Where savepoints go unless the request says otherwise."""
+    on_stop_savepoint: Callable[[], None]
+    """Called in a thread when the savepoint of a stop is durable, before sinks commit it."""
+
+    def keeps_state(self, kind: CheckpointKind) -> bool:
+        """Whether a checkpoint of this kind is written; if not, it only makes sinks commit."""
+        return self.interval_ms is not None or kind.is_savepoint
+
+
+class CheckpointWriter:
+    """Writes what the coordinator has of the checkpoints of one run. All of it blocks."""
+
+    def __init__(self, settings: CheckpointSettings, disk: Disk, clock: Clock, state: Path) -> None:
+        self._settings = settings
+        self._disk = disk
+        self._clock = clock
+        self._state = state
+        """Where the tasks write keyed state for checkpoints."""
+
+    def write(
+        self,
+        pending: PendingCheckpoint,
+        items: dict[str, OperatorItems],
+        plan: ExecutionPlan,
+        run_ids: list[str],
+    ) -> tuple[Path | None, int]:
+        """The directory and its size in bytes; None and 0 if the job takes no checkpoints."""
+        if not self._settings.keeps_state(pending.kind):
+            return None, 0
+        directory = pending.directory
+        file = write_operator_state(self._disk, directory, items, pending.checkpoint_id)
+        manifest = Manifest(
+            checkpoint_id=pending.checkpoint_id,
+            kind="savepoint" if pending.kind.is_savepoint else "checkpoint",
+            engine_version=__version__,
+            python_version=platform.python_version(),
+            job_name=self._settings.job_name,
+            run_ids=run_ids,
+            fingerprint=plan.fingerprint,
+            created_ms=self._clock.now_ms(),
+            is_end=pending.kind is CheckpointKind.FINAL,
+            operators=[
+                _operator_entry(vertex, position, pending, items)
+                for vertex in plan.vertices
+                for position in range(len(vertex.operators))
+            ],
+            operator_state=file,
+        )
+        if not pending.kind.is_savepoint:
+            # The tasks' files are durable, but not yet that the directory names them.
+            self._disk.sync_directory(self._state)
+        write_manifest(self._disk, directory, manifest)
+        return directory, manifest.size_bytes()
+
+
+def operator_items(pending: PendingCheckpoint, plan: ExecutionPlan) -> dict[str, OperatorItems]:
+    """Operator state of a complete checkpoint by uid, subtasks in their order."""
+    items = {}
+    for vertex in plan.vertices:
+        for op in vertex.operators:
+            acks = [_ack_of(pending, vertex, i, op.uid) for i in range(vertex.parallelism)]
+            enumerator = pending.enumerators.get(op.uid)
+            items[op.uid] = OperatorItems(
+                flatten(ack.operator_state for ack in acks),
+                flatten(ack.committables for ack in acks),
+                [] if enumerator is None else [enumerator],
+            )
+    return items
+
+
+def _ack_of(
+    pending: PendingCheckpoint, vertex: PlannedVertex, subtask: int, uid: str
+) -> OperatorAck:
+    return pending.acks[vertex.id, subtask].operators.get(uid, OperatorAck())
+
+
+def _operator_entry(
+    vertex: PlannedVertex,
+    position: int,
+    pending: PendingCheckpoint,
+    items: dict[str, OperatorItems],
+) -> OperatorEntry:
+    op = vertex.operators[position]
+    acks = [_ack_of(pending, vertex, i, op.uid) for i in range(vertex.parallelism)]
+    return OperatorEntry(
+        uid=op.uid,
+        name=op.name,
+        kind=op.kind,
+        parallelism=vertex.parallelism,
+        max_parallelism=vertex.max_parallelism,
+        uid_is_explicit=op.uid_is_explicit,
+        uid_is_ambiguous=op.uid_is_ambiguous,
+        states=acks[0].states,
+        subtasks=[ack.files for ack in acks] if op.is_keyed else [],
+        item_count=items[op.uid].count(),
+    )
