@@ -175,6 +175,18 @@ class StreamGraph:
             if node.uid is not None and (other := first.setdefault(node.uid, node)) is not node:
                 raise _uid_taken(node, other)
 
+    def check_destinations(self) -> None:
+        """Refuses sinks of two operators that write to one place, where only one may."""
+        first: dict[str, StreamNode] = {}
+        for node in self.nodes:
+            place = None if node.sink is None else node.sink.destination()
+            if place is not None and (other := first.setdefault(place, node)) is not node:
+                raise GraphError(
+                    f"{node} writes to {place}, and so does {other}; each would take the other's "
+                    "output for its own after a restart. Give each a place of its own, or union "
+                    "the streams before one sink."
+                )
+
     def check_side_output(self, node_id: int, tag_id: str, location: str) -> None:
         """Refuses a side output that the node can never emit."""
         node = self.nodes[node_id]

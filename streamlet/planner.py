@@ -32,6 +32,7 @@ def plan_graph(graph: StreamGraph, defaults: PlanDefaults) -> ExecutionPlan:
     """The plan of the whole graph; raises GraphError for what cannot run."""
     _check_has_output(graph)
     graph.check_uids()
+    graph.check_destinations()
     parallelism = {node.id: node.parallelism or defaults.parallelism for node in graph.nodes}
     max_parallelism = _resolve_max_parallelism(graph, parallelism, defaults)
     edges = [_resolve_edge(edge, graph, parallelism) for edge in graph.edges]

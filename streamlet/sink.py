@@ -74,11 +74,22 @@ class Sink(ABC, Generic[T]):
     name: str = "sink"
     """How the operator is called unless the pipeline names it."""
 
+    def destination(self) -> str | None:
+        """The place, in words, that only one operator of a job may write to; None: any number may.
+
+        Two operators whose sinks name the same place are refused before the job starts.
+        """
+        return None
+
     @abstractmethod
     def create_writer(self, ctx: WriterContext) -> SinkWriter[T]: ...
 
     def commit(self, committables: Sequence[Any]) -> None:
-        """Makes prepared output visible. Called in a thread, in checkpoint order; idempotent."""
+        """Makes prepared output visible. Called in a thread, in checkpoint order; idempotent.
+
+        After a TransientError or an OSError it is called again with the same committables, up to
+        `sink.committer.retries` times; other errors end the attempt at once.
+        """
 
     def recover(self, ctx: RestoreContext) -> None:
         """Called once per attempt, after restored committables were committed and before any

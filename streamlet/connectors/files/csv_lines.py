@@ -28,6 +28,7 @@ class QuotedLines:
         self._cursor = cursor
         self._delimiter = delimiter
         self._line_counts: list[int] = []
+        self.disk = cursor.disk
         self.path = cursor.path
         self.is_range = cursor.is_range
         self.lines_before = cursor.lines_before

@@ -5,13 +5,16 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.splits import FileSplit
+from streamlet.connectors.files.streams import reading
 from streamlet.errors import ConfigError, FatalError
 from streamlet.source import SplitEnumerator
 
-Cut = Callable[[str, int], list[FileSplit]]
+Cut = Callable[[FileDisk, str, int], list[FileSplit]]
 """Cuts the file of that path into at most so many splits."""
 
 _DISCOVERY_INTERVAL_MS: Final = 1_000
@@ -25,7 +28,10 @@ class FileEnumerator(SplitEnumerator):
     A file is cut once, when it is first seen, whatever the parallelism of later attempts.
     """
 
-    def __init__(self, path: str, parallelism: int, cut: Cut, *, follow: bool) -> None:
+    def __init__(
+        self, disk: FileDisk, path: str, parallelism: int, cut: Cut, *, follow: bool
+    ) -> None:
+        self._disk = disk
         self._path = path
         self._parallelism = parallelism
         self._cut = cut
@@ -36,7 +42,8 @@ class FileEnumerator(SplitEnumerator):
         self.discovery_interval_ms = _DISCOVERY_INTERVAL_MS if follow else None
 
     def discover(self) -> Sequence[str]:
-        found = find_files(self._path)
+        with reading(self._path):
+            found = self._disk.find(self._path)
         new = [path for path in found if path not in self._known]
         if not new and not self._known and not self._follow:
             raise FatalError(
@@ -47,7 +54,7 @@ class FileEnumerator(SplitEnumerator):
         if self._follow:
             return [FileSplit(path).name for path in new]
         parts = self._parallelism if len(new) < self._parallelism else 1
-        return [split.name for path in new for split in self._cut(path, parts)]
+        return [split.name for path in new for split in self._cut(self._disk, path, parts)]
 
     def snapshot(self) -> Any:
         return sorted(self._known)
@@ -56,23 +63,9 @@ class FileEnumerator(SplitEnumerator):
         self._known = set(state)
 
 
-def find_files(path: str) -> list[str]:
-    """The files that a path, a directory or a glob stands for, sorted; hidden ones left out."""
-    if os.path.isfile(path):
-        return [path]
-    if os.path.isdir(path):
-        found = (os.path.join(path, name) for name in os.listdir(path))
-        return sorted(p for p in found if _is_visible_file(p))
-    return sorted(p for p in glob.glob(path, recursive=True) if _is_visible_file(p))
-
-
-def _is_visible_file(path: str) -> bool:
-    return not os.path.basename(path).startswith(".") and os.path.isfile(path)
-
-
-def check_path(path: str, *, follow: bool) -> None:
+def check_path(disk: FileDisk, path: str, *, follow: bool) -> None:
     """Refuses a path that names nothing, while the job is being built."""
-    if follow or os.path.exists(path) or glob.has_magic(path):
+    if follow or disk.exists(Path(path)) or glob.has_magic(path):
         return
     raise ConfigError(
         f"there is no file or directory {path!r} (seen from {os.getcwd()!r}); "

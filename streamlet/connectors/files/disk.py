@@ -1,134 +1,134 @@
-"""The few things the file sink asks of the disk, and what their failures mean for the job."""
+"""What the file source and sink ask of a disk, so that a simulated one can take its place."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Protocol, cast
 
-from streamlet.errors import FatalError, TransientError
+from streamlet.checkpoint.disk import Disk, RealDisk
 
-LOCK_NAME: Final = ".streamlet.lock"
-_NOT_ALLOWED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns an OSError into what the job must do: restart later, or stop."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NOT_ALLOWED:
-            raise FatalError(f"{path}: cannot be written: {error.strerror}") from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TransientError(
-                f"{path}: the disk is full ({error.strerror}); make room: the job goes on from "
-                "its last checkpoint, and nothing that was committed is lost"
-            ) from error
-        raise TransientError(f"{path}: writing failed: {error}") from error
+_WRITE_BUFFER_BYTES: Final = 1 << 18
 
 
-def make_directories(path: Path) -> list[Path]:
-    """Makes what is missing of the path; gives the directories that must be synced for that."""
-    changed: list[Path] = []
-    with writing(path):
+class DiskLock(Protocol):
+    """A lock that is held; it ends with the process at the latest."""
+
+    def release(self) -> None:
+        """Gives it back; a second time it does nothing."""
+
+
+class FileDisk(Disk, Protocol):
+    """A checkpoint's disk, and what else files of records need.
+
+    Sinks and sources take one as `FileSink(..., disk=disk)` and `FileSource(..., disk=disk)`.
+    Like the rest of a `Disk`, nothing written here is durable before it was synced. All paths are
+    as the user gave them, or lie below those. Errors are OSErrors with an errno.
+    """
+
+    def find(self, path: str) -> list[str]:
+        """The files that a path, a directory or a glob stands for, sorted; hidden ones left out."""
+
+    def open(self, path: str) -> BinaryIO:
+        """The file from its beginning, unbuffered; can be sought in, and read while it grows."""
+
+    def size_bytes(self, path: str) -> int: ...
+
+    def names_file(self, path: str, file: BinaryIO) -> bool:
+        """Whether `path` still names what `open` gave as `file`; False: it was replaced."""
+
+    def create_new(self, path: Path) -> BinaryIO:
+        """As `create`, with a large buffer; FileExistsError if there is such a file."""
+
+    def sync_file(self, path: Path) -> None:
+        """Makes the content of a closed file durable; its name is another matter."""
+
+    def make_directories(self, path: Path) -> list[Path]:
+        """As `make_directory`, but durable only once the given directories were synced."""
+
+    def exists(self, path: Path) -> bool: ...
+
+    def is_directory(self, path: Path) -> bool: ...
+
+    def lock(self, path: Path) -> DiskLock:
+        """Holds the file of that name, which it makes; BlockingIOError says which process does."""
+
+
+class RealFileDisk(RealDisk):
+    """The machine's file system."""
+
+    def find(self, path: str) -> list[str]:
+        if os.path.isfile(path):
+            return [path]
+        if os.path.isdir(path):
+            found = [os.path.join(path, name) for name in os.listdir(path)]
+        else:
+            found = glob.glob(path, recursive=True)
+        return sorted(one for one in found if _is_visible_file(one))
+
+    def open(self, path: str) -> BinaryIO:
+        # The reader closes it. A FileIO lacks nothing that a BinaryIO has.
+        return cast(BinaryIO, open(path, "rb", buffering=0))
+
+    def size_bytes(self, path: str) -> int:
+        return os.path.getsize(path)
+
+    def names_file(self, path: str, file: BinaryIO) -> bool:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+
+    def create_new(self, path: Path) -> BinaryIO:
+        return open(path, "xb", buffering=_WRITE_BUFFER_BYTES)
+
+    def sync_file(self, path: Path) -> None:
+        self.sync_directory(path)  # the same call: a descriptor is opened and synced
+
+    def make_directories(self, path: Path) -> list[Path]:
+        changed: list[Path] = []
         missing = path
         while not missing.exists():
             missing = missing.parent
             changed.append(missing)
         path.mkdir(parents=True, exist_ok=True)
-    return changed
+        return changed
+
+    def exists(self, path: Path) -> bool:
+        return path.exists()
+
+    def is_directory(self, path: Path) -> bool:
+        return path.is_dir()
+
+    def lock(self, path: Path) -> DiskLock:
+        return _FileLock(path)
 
 
-def sync_paths(paths: Iterable[Path]) -> None:
-    """Returns when the files' content, or the directories' entries, would survive power loss."""
-    for path in paths:
-        with writing(path):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _is_visible_file(path: str) -> bool:
+    return not os.path.basename(path).startswith(".") and os.path.isfile(path)
 
 
-def publish(hidden: Path, visible: Path) -> None:
-    """Renames a closed file to its visible name; done before is well done.
-
-    FatalError when both names are missing (its records are lost) or both exist.
-    """
-    with writing(visible):
-        if hidden.exists() and visible.exists():
-            raise FatalError(
-                f"{visible} exists, and {hidden.name} would replace it: two jobs wrote under one "
-                "run id; move one of the two away and restore again"
-            )
+class _FileLock:
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            hidden.rename(visible)
-        except FileNotFoundError:
-            if not visible.exists():
-                raise _lost(hidden, visible) from None
-
-
-def _lost(hidden: Path, visible: Path) -> FatalError:
-    return FatalError(
-        f"{visible} is lost: the checkpoint says that it was written, but neither it nor "
-        f"{hidden.name} exists. Expected that nobody moves or removes files of the output "
-        "directory while their job may still be restored; put the file back, or restore from a "
-        "later checkpoint or from none"
-    )
-
-
-def remove(paths: Iterable[Path]) -> None:
-    """Removes the files, those already gone included."""
-    for path in paths:
-        with writing(path):
-            path.unlink(missing_ok=True)
-
-
-class DirectoryLock:
-    """Keeps a second job out of an output directory; ends with the process at the latest."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._descriptor: int | None = None
-
-    def acquire(self) -> None:
-        """Takes the lock, once; raises FatalError when another job holds it."""
-        if self._descriptor is not None:
-            return
-        make_directories(self._directory)
-        path = self._directory / LOCK_NAME
-        with writing(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            with writing(path):
-                self._lock(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise BlockingIOError(errno.EWOULDBLOCK, f"process {holder}") from None
         except BaseException:
             os.close(descriptor)
             raise
-        self._descriptor = descriptor
-
-    def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-            raise FatalError(
-                f"another job writes to {self._directory} (process {holder}); wait until it has "
-                "ended, stop it, or give each sink a directory of its own"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Gives the lock back, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __del__(self) -> None:
-        self.release()
+
+REAL_DISK: Final[FileDisk] = RealFileDisk()
+"""It has no state: all sources and sinks may share it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from streamlet.connectors.files.csv_lines import CsvStart, QuotedLines
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.line_reader import (
     Decode,
     FileReader,
@@ -31,6 +31,7 @@ MIN_RANGE_BYTES: Final = 1 << 20
 class Opening:
     """One split to be read: from where, whether its file is followed, what malformed ones do."""
 
+    disk: FileDisk
     split: FileSplit
     position: Any | None
     follow: bool
@@ -40,19 +41,19 @@ class Opening:
 class FileFormat(Protocol):
     """What a format of a file source does."""
 
-    def cut(self, path: str, parts: int) -> list[FileSplit]:
+    def cut(self, disk: FileDisk, path: str, parts: int) -> list[FileSplit]:
         """The file in at most `parts` splits."""
 
     def open(self, opening: Opening) -> FileReader:
         """A reader of the split."""
 
 
-def cut_by_bytes(path: str, parts: int) -> list[FileSplit]:
+def cut_by_bytes(disk: FileDisk, path: str, parts: int) -> list[FileSplit]:
     """Byte ranges of at least 1 MiB; a compressed file, which cannot be entered midway, whole."""
     if parts <= 1 or compression_of(path) is not None:
         return [FileSplit(path)]
     with reading(path):
-        size = os.path.getsize(path)
+        size = disk.size_bytes(path)
     return cut_evenly(path, "bytes", size, min(parts, size // MIN_RANGE_BYTES))
 
 
@@ -72,11 +73,11 @@ class LineFormat:
         """Each line is a JSON value."""
         return cls(json_decode(schema, record_type))
 
-    def cut(self, path: str, parts: int) -> list[FileSplit]:
-        return cut_by_bytes(path, parts)
+    def cut(self, disk: FileDisk, path: str, parts: int) -> list[FileSplit]:
+        return cut_by_bytes(disk, path, parts)
 
     def open(self, opening: Opening) -> FileReader:
-        cursor = LineCursor(opening.split, opening.position, follow=opening.follow)
+        cursor = LineCursor(opening.disk, opening.split, opening.position, follow=opening.follow)
         return LineReader(cursor, lambda _: self.decode, opening.malformed)
 
 
@@ -90,16 +91,16 @@ class CsvFormat:
     delimiter: str
     quoted_newlines: bool
 
-    def cut(self, path: str, parts: int) -> list[FileSplit]:
+    def cut(self, disk: FileDisk, path: str, parts: int) -> list[FileSplit]:
         # A newline may stand inside quotes: no byte range can know where a record begins.
-        return [FileSplit(path)] if self.quoted_newlines else cut_by_bytes(path, parts)
+        return [FileSplit(path)] if self.quoted_newlines else cut_by_bytes(disk, path, parts)
 
     def open(self, opening: Opening) -> FileReader:
         def open_lines(split: FileSplit) -> Lines:
-            return self._lines(LineCursor(split, None, follow=opening.follow))
+            return self._lines(LineCursor(opening.disk, split, None, follow=opening.follow))
 
         start = CsvStart(open_lines, self.delimiter, self.has_header, self.schema, self.record_type)
-        cursor = LineCursor(opening.split, opening.position, follow=opening.follow)
+        cursor = LineCursor(opening.disk, opening.split, opening.position, follow=opening.follow)
         return LineReader(self._lines(cursor), start, opening.malformed)
 
     def _lines(self, cursor: LineCursor) -> Lines:
@@ -113,15 +114,16 @@ class ParquetFormat:
     schema: pa.Schema | None
     record_type: type | None
 
-    def cut(self, path: str, parts: int) -> list[FileSplit]:
+    def cut(self, disk: FileDisk, path: str, parts: int) -> list[FileSplit]:
         if parts <= 1:
             return [FileSplit(path)]
-        with open_parquet(path) as file:
-            groups = file.num_row_groups
+        file = open_parquet(disk, path)
+        groups = file.num_row_groups
+        file.close(force=True)
         return cut_evenly(path, "row-groups", groups, min(parts, groups))
 
     def open(self, opening: Opening) -> FileReader:
         columns = (self.schema, self.record_type)
         position = opening.position
         place = None if position is None else (int(position[0]), int(position[1]))
-        return ParquetReader(opening.split, place, columns, opening.malformed)
+        return ParquetReader(opening.disk, opening.split, place, columns, opening.malformed)

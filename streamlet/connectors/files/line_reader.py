@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.lines import Lines
 from streamlet.connectors.files.malformed import MalformedError, MalformedRecords, Place
 from streamlet.connectors.files.records import RecordShape, from_mirror, mirror_type
@@ -115,14 +116,14 @@ class LinePlaces:
             if self.lines.is_range:
                 return Place("offset", self.lines.offset + byte_count)
             if self._before is None:
-                self._before = _count_lines(self.lines.path, self._start)
+                self._before = _count_lines(self.lines.disk, self.lines.path, self._start)
             return Place("line", self._before + self._taken + line_count + 1)
 
         return find
 
 
-def _count_lines(path: str, stop: int) -> int:
-    stream = open_plain(path, 0)
+def _count_lines(disk: FileDisk, path: str, stop: int) -> int:
+    stream = open_plain(disk, path, 0)
     count = 0
     with reading(path):
         while stop > 0 and (chunk := stream.read(min(1 << 20, stop))):

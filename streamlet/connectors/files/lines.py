@@ -7,9 +7,9 @@ therefore share every line exactly once, wherever the cut falls.
 
 from __future__ import annotations
 
-import os
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol, cast
 
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.splits import FileSplit
 from streamlet.connectors.files.streams import (
     ByteStream,
@@ -26,6 +26,7 @@ _CHUNK_BYTES: Final = 1 << 20
 class Lines(Protocol):
     """Pieces of a file that are one record each, and where they stand."""
 
+    disk: FileDisk
     path: str
     is_range: bool
     lines_before: int | None
@@ -46,7 +47,10 @@ class Lines(Protocol):
 class LineCursor:
     """The lines of one split, without their newlines, in batches."""
 
-    def __init__(self, split: FileSplit, position: int | None, *, follow: bool) -> None:
+    def __init__(
+        self, disk: FileDisk, split: FileSplit, position: int | None, *, follow: bool
+    ) -> None:
+        self.disk = disk
         self.path = split.path
         self.is_compressed = compression_of(split.path) is not None
         self.is_range = split.unit is not None
@@ -60,21 +64,21 @@ class LineCursor:
         self._at_eof = False
         self._stream, self.offset = self._open(split.start, position)
         self._read_to = self.offset
-        self._size = 0 if self.is_compressed else os.path.getsize(self.path)
+        self._size = 0 if self.is_compressed else disk.size_bytes(self.path)
 
     def _open(self, start: int, position: int | None) -> tuple[ByteStream, int]:
         offset = start if position is None else position
         if self.is_compressed:
-            stream, self.lines_before = open_compressed(self.path, offset)
+            stream, self.lines_before = open_compressed(self.disk, self.path, offset)
             return stream, offset
         if offset == 0:
             self.lines_before = 0
-            return open_plain(self.path, 0), 0
-        stream = open_plain(self.path, offset - 1)
+            return open_plain(self.disk, self.path, 0), 0
+        stream = open_plain(self.disk, self.path, offset - 1)
         if position is None:
             return stream, _seek_past_newline(stream, offset - 1)
         with reading(self.path):
-            if stream.read(1) != b"\n" and os.path.getsize(self.path) != offset:
+            if stream.read(1) != b"\n" and self.disk.size_bytes(self.path) != offset:
                 stream.close()
                 raise has_changed(self.path, f"no line begins at byte {offset:,}: it was rewritten")
         return stream, offset
@@ -153,12 +157,13 @@ class LineCursor:
 
     def _check_file(self) -> None:
         with reading(self.path):
-            now = os.stat(self.path)
+            size = self.disk.size_bytes(self.path)
             expected = self._read_to if self._follow else max(self._size, self._end or 0)
-            if now.st_size < expected:
-                raise has_changed(self.path, f"it was cut to {now.st_size:,} bytes")
-            opened = os.fstat(self._stream.fileno()) if self._follow else now
-            if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
+            if size < expected:
+                raise has_changed(self.path, f"it was cut to {size:,} bytes")
+            # What is followed is not compressed: its stream is the file itself.
+            file = cast(BinaryIO, self._stream)
+            if self._follow and not self.disk.names_file(self.path, file):
                 raise has_changed(self.path, "it was replaced by another file")
 
     def close(self) -> None:

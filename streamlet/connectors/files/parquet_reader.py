@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.line_reader import MALFORMED, FileReader
 from streamlet.connectors.files.malformed import MalformedRecords, Place
 from streamlet.connectors.files.records import RecordShape, to_microseconds
@@ -23,6 +24,7 @@ class ParquetReader(FileReader):
 
     def __init__(
         self,
+        disk: FileDisk,
         split: FileSplit,
         position: tuple[int, int] | None,
         columns: tuple[pa.Schema | None, type | None],
@@ -32,7 +34,7 @@ class ParquetReader(FileReader):
         self._path = split.path
         self._schema, record_type = columns
         self._shape = RecordShape(None, record_type, from_text=False)
-        self._file = open_parquet(split.path)
+        self._file = open_parquet(disk, split.path)
         self._group, self._row = (split.start, 0) if position is None else position
         groups = self._file.num_row_groups
         self._stop = groups if split.end is None else split.end
@@ -105,15 +107,20 @@ class ParquetReader(FileReader):
         return self._group, self._row
 
     def close(self) -> None:
-        self._file.close()
+        self._file.close(force=True)
 
 
-def open_parquet(path: str) -> pq.ParquetFile:
-    """The open file; FatalError when it is none."""
+def open_parquet(disk: FileDisk, path: str) -> pq.ParquetFile:
+    """The open file, to be closed with `force=True`; FatalError when it is none."""
     import pyarrow.parquet as pq
 
     with reading_parquet(path):
-        return pq.ParquetFile(path)
+        file = disk.open(path)
+        try:
+            return pq.ParquetFile(file)
+        except BaseException:
+            file.close()
+            raise
 
 
 @contextmanager

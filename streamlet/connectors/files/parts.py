@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from streamlet.connectors.files.encoders import TextEncoder
 from streamlet.connectors.files.fields import column_values, fields_of
@@ -14,7 +13,6 @@ from streamlet.errors import RecordError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TEXT_BUFFER_BYTES: Final = 1 << 18
 _ROW_GROUP_ROWS: Final = 1 << 16
 _ROW_GROUP_BYTES: Final = 64 << 20
 
@@ -36,7 +34,8 @@ class PartFormat(Protocol):
 
     extension: str
 
-    def open(self, path: Path) -> Part: ...
+    def begin(self, file: BinaryIO) -> Part:
+        """Writes into a new file, which the part closes."""
 
 
 class TextParts:
@@ -46,14 +45,14 @@ class TextParts:
         self._encoder = encoder
         self.extension = encoder.extension
 
-    def open(self, path: Path) -> Part:
-        return _TextPart(path, self._encoder)
+    def begin(self, file: BinaryIO) -> Part:
+        return _TextPart(file, self._encoder)
 
 
 class _TextPart:
-    def __init__(self, path: Path, encoder: TextEncoder) -> None:
+    def __init__(self, file: BinaryIO, encoder: TextEncoder) -> None:
         self._encoder = encoder
-        self._file = open(path, "xb", buffering=_TEXT_BUFFER_BYTES)  # noqa: SIM115 - see close
+        self._file = file
         self.size_bytes = 0
 
     def write(self, values: Sequence[Any]) -> None:
@@ -74,8 +73,8 @@ class ParquetParts:
         self._has_schema = schema is not None
         self._schema = schema
 
-    def open(self, path: Path) -> Part:
-        return _ParquetPart(path, self)
+    def begin(self, file: BinaryIO) -> Part:
+        return _ParquetPart(file, self)
 
     def table(self, values: Sequence[Any]) -> pa.Table:
         """The records as columns; RecordError names the column that does not fit."""
@@ -133,9 +132,8 @@ def _misfit(name: str, expected: str, values: list[Any], error: Exception) -> Re
 class _ParquetPart:
     """Collects tables until they are worth a row group."""
 
-    def __init__(self, path: Path, parts: ParquetParts) -> None:
-        # The file is opened here, not by pyarrow, so that a name is never written twice.
-        self._file = open(path, "xb")  # noqa: SIM115 - see close
+    def __init__(self, file: BinaryIO, parts: ParquetParts) -> None:
+        self._file = file
         self._parts = parts
         self._writer: Any = None
         self._tables: list[Any] = []

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from streamlet.clock import Clock, SystemClock
-from streamlet.connectors.files.disk import DirectoryLock, publish, remove, sync_paths
+from streamlet.connectors.files.commit import Commit
+from streamlet.connectors.files.disk import REAL_DISK, FileDisk
 from streamlet.connectors.files.encoders import CsvEncoder, JsonLinesEncoder
+from streamlet.connectors.files.journal import CommitJournal
+from streamlet.connectors.files.output import DirectoryLock, remove, sync_directories
 from streamlet.connectors.files.part_names import run_and_checkpoint_of, run_of_hidden
 from streamlet.connectors.files.partitions import PartitionBy, Partitions
 from streamlet.connectors.files.parts import ParquetParts, PartFormat, TextParts
-from streamlet.connectors.files.writer import FileSinkWriter, Rolling
-from streamlet.errors import FatalError, RestoreError
+from streamlet.connectors.files.writer import FileSinkWriter, Place, Rolling
+from streamlet.errors import RestoreError
 from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
-from streamlet.units import Duration, to_bytes, to_positive_ms
+from streamlet.units import Duration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +33,8 @@ class FileSink(Sink[Any]):
 
     A file is hidden (`.part-....inprogress`) until the checkpoint that covers its records is
     complete; then one rename makes it visible, and it never changes again. Readers of `part-*`
-    therefore see each record exactly once. Files are closed at every checkpoint, at `roll_size`,
-    and `roll_interval` after they were opened (seen when records come).
+    therefore see each record exactly once, and may move files away. Files are closed at every
+    checkpoint, at `roll_size`, and `roll_interval` after they were opened (seen when records come).
 
     `partition_by` (a field name, position or function, or several names) puts records into
     subdirectories `key=value`. `schema` (pyarrow) states the columns; without one they come from
@@ -46,7 +48,7 @@ class FileSink(Sink[Any]):
     ...     sink.commit(writer.prepare_commit())
     ...     sink.close()
     ...     sorted(os.listdir(directory))
-    ['.streamlet.lock', 'part-run-0-1-1.jsonl']
+    ['.streamlet.committed', '.streamlet.lock', 'part-run-0-1-1.jsonl']
     """
 
     name = "files"
@@ -57,21 +59,18 @@ class FileSink(Sink[Any]):
         make_format: Callable[[], PartFormat],
         *,
         partition_by: PartitionBy | None = None,
-        roll_size: str | int = "128mb",
-        roll_interval: Duration = "60s",
-        clock: Clock | None = None,
+        rolling: Rolling | None = None,
+        disk: FileDisk = REAL_DISK,
     ) -> None:
         self._directory = Path(directory)
         self._make_format = make_format
         self._partition_by = partition_by
-        self._rolling = Rolling(
-            to_bytes(roll_size),
-            to_positive_ms(roll_interval, "roll_interval"),
-            clock or SystemClock(),
-        )
+        self._rolling = rolling or Rolling.of()
         if partition_by is not None:
             Partitions(partition_by)  # refuses what is no selector while the job is being built
-        self._lock = DirectoryLock(self._directory)
+        self._disk = disk
+        self._lock = DirectoryLock(disk, self._directory)
+        self._journal = CommitJournal(disk, self._directory)
 
     @classmethod
     def json_lines(
@@ -88,8 +87,7 @@ class FileSink(Sink[Any]):
             dir,
             lambda: TextParts(JsonLinesEncoder(schema)),
             partition_by=partition_by,
-            roll_size=roll_size,
-            roll_interval=roll_interval,
+            rolling=Rolling.of(roll_size, roll_interval),
         )
 
     @classmethod
@@ -107,8 +105,7 @@ class FileSink(Sink[Any]):
             dir,
             lambda: TextParts(CsvEncoder(schema)),
             partition_by=partition_by,
-            roll_size=roll_size,
-            roll_interval=roll_interval,
+            rolling=Rolling.of(roll_size, roll_interval),
         )
 
     @classmethod
@@ -126,36 +123,27 @@ class FileSink(Sink[Any]):
             dir,
             lambda: ParquetParts(schema),
             partition_by=partition_by,
-            roll_size=roll_size,
-            roll_interval=roll_interval,
+            rolling=Rolling.of(roll_size, roll_interval),
         )
+
+    def destination(self) -> str:
+        return f"the directory {os.path.realpath(self._directory)}"
 
     def create_writer(self, ctx: WriterContext) -> SinkWriter[Any]:
         # Partitions and formats remember what they saw, so each writer has its own.
         partitions = None if self._partition_by is None else Partitions(self._partition_by)
-        return FileSinkWriter(self._directory, ctx, self._make_format(), partitions, self._rolling)
+        place = Place(self._disk, self._directory)
+        return FileSinkWriter(place, ctx, self._make_format(), partitions, self._rolling)
 
     def commit(self, committables: Sequence[Any]) -> None:
         """Renames every file; returns when the renames would survive power loss.
 
-        If the process dies between two renames, or before the directories are synced, the same
-        committables come again after the restore: what is renamed already is left as it is.
+        If the process dies on the way, the same committables come again after the restore: what is
+        renamed already is left as it is, or where a reader has moved it.
         """
         self._lock.acquire()
-        directories: set[Path] = set()
-        for one in committables:
-            visible = self._part(one["final"])
-            publish(self._part(one["temp"]), visible)
-            directories.add(visible.parent)
-        sync_paths(sorted(directories))
-
-    def _part(self, name: str) -> Path:
-        """Where a committable's file is; a savepoint may come from anyone."""
-        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-            raise FatalError(
-                f"the checkpoint names {name!r}, which is no file of {self._directory}"
-            )
-        return self._directory / name
+        if committables:
+            Commit(self._disk, self._directory, self._journal, committables).run()
 
     def recover(self, ctx: RestoreContext) -> None:
         """Locks the directory; refuses, keeps or discards later output; removes hidden files.
@@ -163,18 +151,20 @@ class FileSink(Sink[Any]):
         It refuses before it removes anything. Only files of `ctx.run_ids` are touched.
         """
         self._lock.acquire()
+        self._journal.begin_attempt()
         visible, hidden = self._output()
         later = [
             path
             for path, run_id, checkpoint_id in visible
             if run_id in ctx.run_ids and checkpoint_id > ctx.checkpoint_id
         ]
-        if later and ctx.later_output == "refuse":
-            raise self._later_output(later, ctx.checkpoint_id)
+        if ctx.later_output == "refuse":
+            self._refuse_later_output(later, ctx)
         if ctx.later_output == "discard":
-            remove(later)
-            sync_paths(sorted({path.parent for path in later}))
-        remove(path for path, run_id in hidden if run_id in ctx.run_ids)
+            remove(self._disk, later)
+            sync_directories(self._disk, sorted({path.parent for path in later}))
+            self._journal.take_back(list(ctx.run_ids), ctx.checkpoint_id)
+        remove(self._disk, [path for path, run_id in hidden if run_id in ctx.run_ids])
         strangers = [path for path, run_id, _ in visible if run_id not in ctx.run_ids]
         if ctx.checkpoint_id == 0 and strangers:
             _LOG.warning(
@@ -195,10 +185,29 @@ class FileSink(Sink[Any]):
         return visible, hidden
 
     def _files(self) -> Iterator[Path]:
-        for directory, subdirectories, names in os.walk(self._directory):
-            # Only partitions can hold parts; whatever else lies there is none of the sink's.
-            subdirectories[:] = sorted(name for name in subdirectories if "=" in name)
-            yield from (Path(directory, name) for name in sorted(names))
+        unseen = [self._directory]
+        while unseen:
+            for path in self._disk.list(unseen.pop()):
+                # Only partitions can hold parts; whatever else lies there is none of the sink's.
+                if "=" in path.name and self._disk.is_directory(path):
+                    unseen.append(path)
+                else:
+                    yield path
+
+    def _refuse_later_output(self, later: list[Path], ctx: RestoreContext) -> None:
+        if later:
+            raise self._later_output(later, ctx.checkpoint_id)
+        committed = self._journal.latest(ctx.run_ids)
+        # A new start after all output was taken is how a job is run once a day.
+        if 0 < ctx.checkpoint_id < committed:
+            raise RestoreError(
+                f"{self._directory} had output of this job up to checkpoint {committed}, which "
+                "was moved away since, and the job\nwould go on from checkpoint "
+                f"{ctx.checkpoint_id} and write the records after it again:\n"
+                "  --resume goes on from the latest checkpoint instead;\n"
+                "  --discard-later-output says that what was taken does not count;\n"
+                "  --keep-later-output goes on, and these records are there twice"
+            )
 
     def _later_output(self, later: list[Path], checkpoint_id: int) -> RestoreError:
         shown = "\n".join(f"  {path.relative_to(self._directory)}" for path in later[:_SHOWN_FILES])
@@ -218,4 +227,5 @@ class FileSink(Sink[Any]):
 
     def close(self) -> None:
         """Gives the output directory back to other jobs."""
+        self._journal = CommitJournal(self._disk, self._directory)  # others may write it now
         self._lock.release()

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamlet.connectors.files.discovery import FileEnumerator, check_path
+from streamlet.connectors.files.disk import REAL_DISK, FileDisk
 from streamlet.connectors.files.formats import (
     CsvFormat,
     FileFormat,
@@ -65,10 +66,12 @@ class FileSource(Source[T]):
         *,
         follow: bool = False,
         on_error: OnError = "fail",
+        disk: FileDisk = REAL_DISK,
     ) -> None:
         check_on_error(on_error)
         self._path = os.fspath(path)
-        check_path(self._path, follow=follow)
+        self._disk = disk
+        check_path(disk, self._path, follow=follow)
         self._format = format
         self._follow = follow
         self._on_error = on_error
@@ -141,12 +144,14 @@ class FileSource(Source[T]):
         return cls(path, parquet_format, follow=follow, on_error=on_error)
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
-        return FileEnumerator(self._path, parallelism, self._format.cut, follow=self._follow)
+        return FileEnumerator(
+            self._disk, self._path, parallelism, self._format.cut, follow=self._follow
+        )
 
     def open_split(self, split: str, position: Any | None) -> PartitionReader[T]:
         parsed = FileSplit.parse(split)
         malformed = MalformedRecords(parsed.path, self._on_error)
-        return self._format.open(Opening(parsed, position, self._follow, malformed))
+        return self._format.open(Opening(self._disk, parsed, position, self._follow, malformed))
 
 
 def _check_record_type(record_type: type | None) -> None:

@@ -7,8 +7,9 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol, cast
+from typing import BinaryIO, Final, Protocol, cast
 
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.errors import FatalError, TransientError
 
 _COMPRESSION: Final = {".gz": "gzip", ".zst": "zstd"}
@@ -22,8 +23,6 @@ class ByteStream(Protocol):
 
     def seek(self, offset: int, /) -> object: ...
 
-    def fileno(self) -> int: ...
-
     def close(self) -> None: ...
 
 
@@ -32,21 +31,21 @@ def compression_of(path: str) -> str | None:
     return _COMPRESSION.get(os.path.splitext(path)[1])
 
 
-def open_plain(path: str, offset: int) -> ByteStream:
+def open_plain(disk: FileDisk, path: str, offset: int) -> ByteStream:
     """The file's bytes from `offset`; FatalError when it ends before that."""
     with reading(path):
-        size = os.path.getsize(path)
+        size = disk.size_bytes(path)
         if offset > size:
             raise _gone_short(path, offset, size)
-        stream = open(path, "rb", buffering=0)  # noqa: SIM115 - the reader closes it
+        stream = disk.open(path)
         stream.seek(offset)
-        return cast(ByteStream, stream)
+        return stream
 
 
-def open_compressed(path: str, offset: int) -> tuple[ByteStream, int]:
+def open_compressed(disk: FileDisk, path: str, offset: int) -> tuple[ByteStream, int]:
     """The uncompressed bytes from `offset`, and how many lines were passed on the way."""
     with reading(path):
-        stream = _open_codec(path)
+        stream = _decompressed(path, disk.open(path))
         passed = lines = 0
         while passed < offset:
             chunk = stream.read(min(_SKIP_BYTES, offset - passed))
@@ -58,12 +57,26 @@ def open_compressed(path: str, offset: int) -> tuple[ByteStream, int]:
         return stream, lines
 
 
-def _open_codec(path: str) -> ByteStream:
+def _decompressed(path: str, file: BinaryIO) -> ByteStream:
     if compression_of(path) == "gzip":
-        return cast(ByteStream, gzip.open(path, "rb"))
+        return cast(ByteStream, _GzipStream(file))
     import pyarrow as pa
 
-    return cast(ByteStream, pa.input_stream(path, compression="zstd"))
+    return cast(ByteStream, pa.input_stream(file, compression="zstd"))
+
+
+class _GzipStream(gzip.GzipFile):
+    """Closes its file with it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        super().__init__(fileobj=file, mode="rb")
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._file.close()
 
 
 def _gone_short(path: str, offset: int, size: int) -> FatalError:

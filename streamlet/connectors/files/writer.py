@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from streamlet.clock import Clock
-from streamlet.connectors.files.disk import make_directories, remove, sync_paths, writing
+from streamlet.clock import Clock, SystemClock
+from streamlet.connectors.files.disk import FileDisk
+from streamlet.connectors.files.output import remove, sync_directories, writing
 from streamlet.connectors.files.part_names import PartName
 from streamlet.connectors.files.partitions import Partitions
 from streamlet.connectors.files.parts import Part, PartFormat
 from streamlet.sink import SinkWriter, WriterContext
+from streamlet.units import Duration, to_bytes, to_positive_ms
 
 _MAX_OPEN_PARTS: Final = 100
 
@@ -26,6 +28,17 @@ class Rolling:
     size_bytes: int
     interval_ms: int
     clock: Clock
+
+    @classmethod
+    def of(
+        cls,
+        roll_size: str | int = "128mb",
+        roll_interval: Duration = "60s",
+        clock: Clock | None = None,
+    ) -> Rolling:
+        """At this size, and at this age as the clock has it."""
+        interval_ms = to_positive_ms(roll_interval, "roll_interval")
+        return cls(to_bytes(roll_size), interval_ms, clock or SystemClock())
 
 
 @dataclass(slots=True)
@@ -42,6 +55,14 @@ class _ClosedPart:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sink writes."""
+
+    disk: FileDisk
+    directory: Path
+
+
 class FileSinkWriter(SinkWriter[Any]):
     """One subtask's files; at most one is open per partition, and at most 100 in all.
 
@@ -51,13 +72,14 @@ class FileSinkWriter(SinkWriter[Any]):
 
     def __init__(
         self,
-        directory: Path,
+        place: Place,
         ctx: WriterContext,
         format: PartFormat,  # noqa: A002 - what else to call it
         partitions: Partitions | None,
         rolling: Rolling,
     ) -> None:
-        self._directory = directory
+        self._disk = place.disk
+        self._directory = place.directory
         self._ctx = ctx
         self._format = format
         self._partitions = partitions
@@ -65,10 +87,12 @@ class FileSinkWriter(SinkWriter[Any]):
         self._part_count = 0
         self._open: dict[str, _OpenPart] = {}
         self._closed: list[_ClosedPart] = []
+        self._seen: set[Path] = set()
         self._changed: set[Path] = set()
         # Appended by the writing thread, drained by the syncing one; both ends are atomic. A sync
         # that starts late finds the paths of two checkpoints, which is more than it must do.
         self._to_sync: deque[Path] = deque()
+        self._directories_to_sync: deque[Path] = deque()
 
     def write(self, values: Sequence[Any], timestamps: Sequence[int] | None) -> None:
         """Appends the records to the open files of their partitions."""
@@ -105,12 +129,23 @@ class FileSinkWriter(SinkWriter[Any]):
             self._format.extension,
         )
         directory = self._directory / key
-        self._changed.update(make_directories(directory))
         path = directory / name.hidden()
         with writing(path):
-            one = _OpenPart(name, path, self._format.open(path), now_ms)
+            self._make_directory(directory)
+            # A name is never written twice: what has it may belong to a checkpoint.
+            file = self._disk.create_new(path)
+            one = _OpenPart(name, path, self._format.begin(file), now_ms)
         self._open[key] = one
         return one
+
+    def _make_directory(self, directory: Path) -> None:
+        """What names a partition is synced even if it is there already: an attempt or a process
+        that ended before its sync may have made it."""
+        self._changed.update(self._disk.make_directories(directory))
+        if directory not in self._seen:
+            within = directory.relative_to(self._directory)
+            self._changed.update(self._directory / above for above in within.parents)
+            self._seen.add(directory)
 
     def _close_part(self, key: str) -> None:
         one = self._open[key]
@@ -126,8 +161,7 @@ class FileSinkWriter(SinkWriter[Any]):
             self._close_part(key)
         closed, self._closed = self._closed, []
         self._to_sync.extend(one.path for one in closed)
-        # A directory's entries can only be made durable once they are all there: files first.
-        self._to_sync.extend(sorted(self._changed))
+        self._directories_to_sync.extend(sorted(self._changed))
         self._changed.clear()
         return [self._committable(one) for one in closed]
 
@@ -141,7 +175,11 @@ class FileSinkWriter(SinkWriter[Any]):
     def sync(self) -> None:
         """Makes the files that `prepare_commit` spoke of survive power loss."""
         while self._to_sync:
-            sync_paths([self._to_sync.popleft()])
+            path = self._to_sync.popleft()
+            with writing(path):
+                self._disk.sync_file(path)
+        while self._directories_to_sync:
+            sync_directories(self._disk, [self._directories_to_sync.popleft()])
 
     def close(self) -> None:
         """Closes and removes what no checkpoint knows of; prepared files stay for their commit."""
@@ -151,4 +189,4 @@ class FileSinkWriter(SinkWriter[Any]):
                 one.part.close()
         unknown = [one.path for one in self._open.values()] + [one.path for one in self._closed]
         self._open, self._closed = {}, []
-        remove(unknown)
+        remove(self._disk, unknown)

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from streamlet.connectors.files import FileSink
-from streamlet.connectors.files.disk import writing as disk_writing
+from streamlet.connectors.files.output import writing as disk_writing
+from streamlet.connectors.files.writer import Rolling
 from streamlet.errors import ConfigError, FatalError, InternalError, RestoreError, TransientError
 from streamlet.sink import RestoreContext
 from tests.connectors.files.writing import Run, SteppedClock, content, hidden, visible
@@ -340,7 +341,7 @@ def test_a_file_is_closed_at_its_age(tmp_path: Path) -> None:
     """FS-2."""
     clock = SteppedClock()
     make = FileSink.json_lines(tmp_path)._make_format
-    run = Run(FileSink(tmp_path, make, roll_interval="60s", clock=clock))
+    run = Run(FileSink(tmp_path, make, rolling=Rolling.of(roll_interval="60s", clock=clock)))
     for now_ms in (0, 59_999, 60_000, 70_000, 120_000):
         clock.milliseconds = now_ms
         run.write(now_ms)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlet.connectors.files import lines as lines_module
+from streamlet.connectors.files.disk import REAL_DISK
 from streamlet.connectors.files.lines import LineCursor
 from streamlet.connectors.files.splits import FileSplit, cut_evenly
 
@@ -25,7 +26,7 @@ TRICKY = {
 
 
 def take_all(split: FileSplit, batch: int = 3) -> list[bytes]:
-    cursor = LineCursor(split, None, follow=False)
+    cursor = LineCursor(REAL_DISK, split, None, follow=False)
     taken: list[bytes] = []
     while lines := cursor.pending(batch):
         taken += lines
@@ -90,9 +91,9 @@ def test_every_offset_restores_to_the_rest_of_a_range(
     path.write_bytes(content)
     split = FileSplit(str(path), "bytes", 2, max(len(content) - 2, 2))
     whole = take_all(split)
-    cursor = LineCursor(split, None, follow=False)
+    cursor = LineCursor(REAL_DISK, split, None, follow=False)
     for count in range(len(whole) + 1):
-        again = LineCursor(split, cursor.offset, follow=False)
+        again = LineCursor(REAL_DISK, split, cursor.offset, follow=False)
         rest: list[bytes] = []
         while lines := again.pending(2):
             rest += lines
