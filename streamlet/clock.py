@@ -24,3 +24,11 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         return time.monotonic()
+
+
+def monotonic_ms(clock: Clock) -> int:
+    """Milliseconds on a clock that never jumps, for what is to happen after a time.
+
+    What is due by the wall clock would wait for an hour when that is set back by one.
+    """
+    return round(clock.monotonic_s() * 1_000)

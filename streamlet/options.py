@@ -200,7 +200,13 @@ OPTIONS: Final = {
             "execution.checkpointing.externalized-checkpoint-retention",
             _choice("retain-on-cancellation", "delete-on-cancellation"),
             "retain-on-cancellation",
-            "Whether checkpoints stay when a job is cancelled. On failure they always stay.",
+            "Whether checkpoints stay when a job is cancelled. A failed job keeps them.",
+        ),
+        Option(
+            "sink.committer.retries",
+            _integer(0),
+            10,
+            "How often a commit that failed for the moment is tried again before a restart.",
         ),
         Option(
             "state.backend.type",

@@ -162,11 +162,20 @@ class StreamExecutionEnvironment:
         return self._plan(self.config)
 
     def execute(self, name: str | None = None) -> JobResult:
-        """Runs the pipeline to its end; raises what made it fail."""
+        """Runs the pipeline to its end; raises what made it fail.
+
+        Ctrl-C and SIGTERM stop it after a last checkpoint, and then raise KeyboardInterrupt here.
+        """
         return self._run_to_end(self.config, name, None)
 
     async def execute_async(self, name: str | None = None) -> JobClient:
         """Starts the pipeline in the running event loop."""
+        if self._run is not None and self._run.runner is not None:
+            raise refusal(
+                "execute_async",
+                "starts a job in the running event loop, which a test's simulated one cannot "
+                "replace; call execute() or execute_and_collect()",
+            )
         request = self._request(self.config, name, None)
         from streamlet.runtime.run import start_job
 
@@ -224,22 +233,31 @@ class StreamExecutionEnvironment:
         is_recorded: bool = True,
     ) -> JobResult:
         request = self._request(config, name, is_done, is_recorded=is_recorded)
-        from streamlet.runtime.run import run_job  # not before: a plan needs no runtime
+        from streamlet.runtime.run import JobInterrupted, run_job  # not before: a plan needs none
 
+        runner = self._run.runner if self._run else None
         try:
-            result = run_job(request)
+            result = (runner or run_job)(request)
+        except JobInterrupted as interruption:
+            self._take_result(interruption.result, request.script)
+            raise KeyboardInterrupt from None  # the script must not go on with half a result
         except Exception as error:
             # The command line shows what matters by itself, and all of it with --debug.
-            if self._run is None and os.environ.get("STREAMLET_DEBUG", "0") in ("", "0"):
+            is_shown_there = self._run is not None and runner is None
+            if not is_shown_there and os.environ.get("STREAMLET_DEBUG", "0") in ("", "0"):
                 drop_engine_frames(error)
             raise
+        self._take_result(result, request.script)
+        return result
+
+    def _take_result(self, result: JobResult, script: str) -> None:
+        """Hands the result to the command line; without one, says itself how to go on."""
         if self._run:
             self._run.results.append(result)
         elif result.state == "SUSPENDED":
             arguments = ["--", *sys.argv[1:]] if sys.argv[1:] else []
-            command = shlex.join(["streamlet", "run", "--resume", request.script, *arguments])
+            command = shlex.join(["streamlet", "run", "--resume", script, *arguments])
             _log.warning("job %s was interrupted; go on with: %s", result.job_id, command)
-        return result
 
     def _request(
         self,
@@ -253,11 +271,7 @@ class StreamExecutionEnvironment:
         plan = self._plan(config)
         run = self._run or PreparedRun(config, script=_script())
         run.executions += 1
-        if run.plan_only:
-            raise PlanOnly(plan)
-        run.may_resume = is_recorded and config[_INTERVAL] is not None
-        self.graph.forget_executed()
-        return JobRequest(
+        request = JobRequest(
             plan=plan,
             name=name or _default_name(),
             config=config,
@@ -265,12 +279,18 @@ class StreamExecutionEnvironment:
             savepoint=None if run.resume else config["execution.state-recovery.path"],
             resume=run.resume,
             allow_non_restored_state=config["execution.state-recovery.ignore-unclaimed-state"],
+            uid_map=run.uid_map,
             later_output=run.later_output,
             on_progress=run.on_progress,
             stop_when=is_done,
             script=run.script,
             is_recorded=is_recorded,
         )
+        if run.plan_only:
+            raise PlanOnly(request, run.look(request))
+        run.may_resume = is_recorded and config[_INTERVAL] is not None
+        self.graph.forget_executed()
+        return request
 
     def _forget_reminder(self) -> None:
         if self._reminder is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,8 @@ class Disk(Protocol):
     def sync(self, file: BinaryIO) -> None:
         """Makes the file's content durable."""
 
-    def read(self, path: Path) -> bytes: ...
+    def read(self, path: Path) -> bytes:
+        """The whole file; OSError for what is no file, such as a pipe that nobody writes to."""
 
     def rename(self, source: Path, target: Path) -> None:
         """Atomic; durable once the directory was synced."""
@@ -50,7 +52,12 @@ class RealDisk:
         os.fsync(file.fileno())
 
     def read(self, path: Path) -> bytes:
-        return path.read_bytes()
+        # Opening a pipe waits for its writer: O_NONBLOCK does not, and is nothing to a file.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            return file.read()
 
     def rename(self, source: Path, target: Path) -> None:
         source.replace(target)

@@ -13,11 +13,26 @@ from typing import Final, Literal
 import msgspec
 
 from streamlet.checkpoint.disk import Disk, writing
+from streamlet.checkpoint.manifest_checks import first_nonsense
 from streamlet.errors import RestoreError
+from streamlet.state.schemas import StateEntry
+
+__all__ = [
+    "LIST_KINDS",
+    "FileEntry",
+    "Manifest",
+    "OperatorEntry",
+    "ScopedFile",
+    "StateEntry",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST_NAME: Final = "manifest.json"
 MAGIC: Final = "streamlet-checkpoint"
 VERSION: Final = 1
+LIST_KINDS: Final = {"split": "split list", "union": "union list"}
+"""The kind of a list of operator state, by its mode."""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -39,13 +54,6 @@ class ScopedFile(msgspec.Struct, frozen=True):
     last_key_group: int
 
 
-class StateEntry(msgspec.Struct, frozen=True):
-    """One named state of an operator."""
-
-    name: str
-    kind: str
-
-
 class OperatorEntry(msgspec.Struct, frozen=True):
     """What a checkpoint holds of one operator."""
 
@@ -61,6 +69,8 @@ class OperatorEntry(msgspec.Struct, frozen=True):
     """Per subtask its files of keyed state: later files override earlier ones."""
     item_count: int = 0
     """Items of operator state: split positions, committables, writer state."""
+    key_types: list[str] = []
+    """The types of its keys (see `state.seen_types`); empty when an older version wrote it."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -123,7 +133,7 @@ def read_manifest(disk: Disk, directory: Path) -> Manifest:
         raise RestoreError(
             f"there is no checkpoint or savepoint in {directory}: {error}"
         ) from error
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # msgspec.DecodeError, or bytes that are no UTF-8
         raise RestoreError(f"{path} is damaged or not a manifest: {error}") from error
     if envelope.magic != MAGIC:
         raise RestoreError(f"{path} is not a streamlet manifest (magic {envelope.magic!r})")
@@ -135,6 +145,10 @@ def read_manifest(disk: Disk, directory: Path) -> Manifest:
     if hashlib.sha256(bytes(envelope.manifest)).hexdigest() != envelope.sha256:
         raise RestoreError(f"{path} is damaged: its checksum does not fit its content")
     try:
-        return msgspec.json.decode(envelope.manifest, type=Manifest)
-    except msgspec.DecodeError as error:
+        manifest = msgspec.json.decode(envelope.manifest, type=Manifest)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RestoreError(f"{path} is damaged: {error}") from error
+    nonsense = first_nonsense(manifest)
+    if nonsense is not None:
+        raise RestoreError(f"{path} was not written by streamlet, or changed since: {nonsense}")
+    return manifest

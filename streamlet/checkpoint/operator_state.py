@@ -6,18 +6,23 @@ state `split/<name>` or `union/<name>`; all else is a row per item.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streamlet.checkpoint.disk import Disk
-from streamlet.checkpoint.manifest import FileEntry, Manifest
+from streamlet.checkpoint.manifest import LIST_KINDS, FileEntry, Manifest, StateEntry
 from streamlet.checkpoint.row_files import read_file, write_rows
+from streamlet.errors import RestoreError
 from streamlet.state.codec import DEFAULT_CODEC
 from streamlet.state.operator_lists import SPLIT, UNION, ListMode, ListSnapshot
+from streamlet.state.schemas import class_schema
+from streamlet.state.seen_types import tags_in
 
 _SCHEMA: Final = pa.schema(
     [("operator", pa.string()), ("state", pa.string()), ("value", pa.binary())]
@@ -66,6 +71,19 @@ class OperatorItems:
         return sum(1 for _ in self.rows())
 
 
+def list_states(items: OperatorItems) -> list[StateEntry]:
+    """What a manifest notes of the lists of a CheckpointedFunction."""
+    tags: dict[tuple[str, ListMode], set[str]] = {}
+    for part in items.items:
+        if isinstance(part, ListSnapshot):
+            written = b"".join(map(DEFAULT_CODEC.encode, part.items))
+            tags.setdefault((part.name, part.mode), set()).update(tags_in(written))
+    return [
+        StateEntry(name, LIST_KINDS[mode], classes=[class_schema(tag) for tag in sorted(found)])
+        for (name, mode), found in sorted(tags.items())
+    ]
+
+
 def write_operator_state(
     disk: Disk, directory: Path, operators: dict[str, OperatorItems], checkpoint_id: int
 ) -> FileEntry:
@@ -84,14 +102,33 @@ def write_operator_state(
 
 
 def read_operator_state(
-    disk: Disk, directory: Path, manifest: Manifest
+    disk: Disk, directory: Path, manifest: Manifest, uids: Collection[str] | None = None
 ) -> dict[str, OperatorItems]:
-    """The operator state of a checkpoint, by uid."""
+    """The operator state that a checkpoint has of these operators, by uid; None: of all.
+
+    What the others have is not decoded: its classes may be gone. Raises RestoreError when it is not
+    what the manifest says, or cannot be read any more.
+    """
     table = read_file(disk, directory, manifest.operator_state, _SCHEMA)
+    counted = Counter(table["operator"].to_pylist())
+    said = Counter({entry.uid: entry.item_count for entry in manifest.operators})
+    for uid in sorted({*counted, *said}):
+        if counted[uid] != said[uid]:
+            raise RestoreError(
+                f"{directory / manifest.operator_state.path} has {counted[uid]} items of operator "
+                f"{uid!r}, the manifest says {said[uid]}"
+            )
     operators: dict[str, OperatorItems] = {}
+    if uids is not None:
+        table = table.filter(pc.is_in(table["operator"], pa.array(uids, pa.string())))
     for row in table.to_pylist():
         items = operators.setdefault(row["operator"], OperatorItems())
-        items.take(row["state"], DEFAULT_CODEC.decode(row["value"]))
+        try:
+            items.take(row["state"], DEFAULT_CODEC.decode(row["value"]))
+        except Exception as error:
+            raise RestoreError(
+                f"state {row['state']!r} of operator {row['operator']!r} cannot be read: {error}"
+            ) from error
     return operators
 
 

@@ -19,6 +19,7 @@ class OperatorAck:
 
     files: list[ScopedFile] = field(default_factory=list)
     states: list[StateEntry] = field(default_factory=list)
+    key_types: list[str] = field(default_factory=list)
     operator_state: list[Any] = field(default_factory=list)
     committables: list[Any] = field(default_factory=list)
 

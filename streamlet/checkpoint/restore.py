@@ -1,13 +1,12 @@
-"""Matches the state of a checkpoint with the operators of a plan; pure, and refuses loss."""
+"""What the tasks of a new run are given of a checkpoint, and what must be known of an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamlet.checkpoint.manifest import Manifest, OperatorEntry, ScopedFile
-from streamlet.errors import RestoreError
+from streamlet.checkpoint.manifest import LIST_KINDS, OperatorEntry, ScopedFile, StateEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,40 +15,41 @@ class RestoringOperator:
 
     uid: str
     name: str
+    kind: str
     parallelism: int
     max_parallelism: int
     max_parallelism_is_explicit: bool
     uid_is_ambiguous: bool
+    is_stateful: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """What the user says about a restore."""
+
+    allow_non_restored_state: bool = False
+    """State that no operator takes is dropped, and keys of another type are let pass."""
+    uid_map: Mapping[str, str] = field(default_factory=dict)
+    """Uid in the snapshot to uid in the plan, for operators whose uid has changed."""
+    is_own: bool = False
+    """The snapshot is one of this very run, so its keys are those of this program."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedShare:
-    """The files that one new subtask reads, for its key groups, in order."""
+    """The files that one new subtask reads, for its key groups, in order; and their types."""
 
     directory: Path
     files: tuple[ScopedFile, ...]
+    states: tuple[StateEntry, ...] = ()
+    key_types: tuple[str, ...] = ()
+    must_meet: bool = False
+    """Keys that can never find the restored state are refused (EV-3)."""
 
 
-def check_restore(
-    manifest: Manifest,
-    directory: Path,
-    operators: Iterable[RestoringOperator],
-    fingerprint: str,
-    allow_non_restored_state: bool,
-) -> None:
-    """Raises RestoreError if state would be lost, or if it cannot be spread as planned."""
-    by_uid = {operator.uid: operator for operator in operators}
-    saved = {entry.uid: entry for entry in manifest.operators if _has_state(entry)}
-    lost = [entry for uid, entry in saved.items() if uid not in by_uid]
-    if lost and not allow_non_restored_state:
-        new = [op for uid, op in by_uid.items() if uid not in saved]
-        raise RestoreError(_lost_text(directory, lost, new))
-    for uid, entry in saved.items():
-        if uid in by_uid:
-            _check_operator(entry, by_uid[uid], manifest.fingerprint == fingerprint)
-
-
-def shares_of(entry: OperatorEntry, directory: Path, key_groups: range) -> KeyedShare:
+def shares_of(
+    entry: OperatorEntry, directory: Path, key_groups: range, *, must_meet: bool = False
+) -> KeyedShare:
     """The files with rows of these key groups, in the order in which they override each other."""
     last = key_groups.stop - 1
     files = [
@@ -58,7 +58,14 @@ def shares_of(entry: OperatorEntry, directory: Path, key_groups: range) -> Keyed
         for scoped in subtask
         if scoped.first_key_group <= last and scoped.last_key_group >= key_groups.start
     ]
-    return KeyedShare(directory, tuple(files))
+    has_rows = row_count(entry) > 0
+    return KeyedShare(
+        directory,
+        tuple(files),
+        tuple(state for state in entry.states if state.kind not in LIST_KINDS.values()),
+        tuple(entry.key_types),
+        must_meet and has_rows,
+    )
 
 
 def restored_max_parallelism(entry: OperatorEntry, operator: RestoringOperator) -> int:
@@ -68,42 +75,11 @@ def restored_max_parallelism(entry: OperatorEntry, operator: RestoringOperator) 
     return entry.max_parallelism
 
 
-def _has_state(entry: OperatorEntry) -> bool:
-    rows = sum(scoped.file.row_count for subtask in entry.subtasks for scoped in subtask)
-    return rows > 0 or entry.item_count > 0
+def row_count(entry: OperatorEntry) -> int:
+    """The rows of keyed state in its files; a row that a later one overrides counts too."""
+    return sum(scoped.file.row_count for subtask in entry.subtasks for scoped in subtask)
 
 
-def _check_operator(entry: OperatorEntry, operator: RestoringOperator, is_same_graph: bool) -> None:
-    if (operator.uid_is_ambiguous or entry.uid_is_ambiguous) and not is_same_graph:
-        raise RestoreError(
-            f"operator {operator.name!r} has an automatic uid, numbered among equal operators, "
-            "and the pipeline has changed since: which state is whose cannot be known. "
-            "Give the operators uid(...) before taking the savepoint"
-        )
-    if not entry.subtasks:
-        return
-    if operator.max_parallelism_is_explicit and operator.max_parallelism != entry.max_parallelism:
-        raise RestoreError(
-            f"operator {operator.name!r} has max parallelism {operator.max_parallelism}, its state "
-            f"was made with {entry.max_parallelism}; set it to {entry.max_parallelism}"
-        )
-    if operator.parallelism > entry.max_parallelism:
-        raise RestoreError(
-            f"operator {operator.name!r} has parallelism {operator.parallelism}, its state can be "
-            f"spread over at most {entry.max_parallelism} subtasks (its max parallelism)"
-        )
-
-
-def _lost_text(directory: Path, lost: list[OperatorEntry], new: list[RestoringOperator]) -> str:
-    lines = [f"the state in {directory} would be lost in part:"]
-    for entry in lost[:5]:
-        states = ", ".join(state.name for state in entry.states) or "operator state"
-        lines.append(f"  operator {entry.name!r} (uid {entry.uid!r}): {states}")
-    if len(lost) > 5:
-        lines.append(f"  and {len(lost) - 5} more operators")
-    lines.append("no operator of this pipeline has these uids.")
-    if new:
-        names = ", ".join(f"{op.name!r} (uid {op.uid!r})" for op in new[:3])
-        lines.append(f"without state here: {names}")
-    lines.append("give the operators their old uid(...), or pass --allow-non-restored-state")
-    return "\n".join(lines)
+def has_state(entry: OperatorEntry) -> bool:
+    """Whether anything would be lost without it (SP-3)."""
+    return row_count(entry) > 0 or entry.item_count > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,11 +14,12 @@ import pyarrow.parquet as pq
 
 from streamlet.checkpoint.disk import Disk, writing
 from streamlet.checkpoint.manifest import FileEntry, ScopedFile
+from streamlet.checkpoint.manifest_checks import FILE_PATH
 from streamlet.errors import RestoreError
 from streamlet.state.rows import STATE_ROWS
 
-_FILE_PATH: Final = re.compile(r"(\.\./state/)?[^/\\]+\.parquet")
-"""What a manifest may name: files beside it, or those of its own run."""
+_THREADED_BYTES: Final = 1 << 20
+"""A smaller file is read before other threads would have begun."""
 
 _ROW_KEY = ("state", "key", "namespace", "map_key")
 
@@ -52,7 +52,7 @@ def read_file(
     disk: Disk, directory: Path, entry: FileEntry, schema: pa.Schema = STATE_ROWS
 ) -> pa.Table:
     """The schema's columns of one file; raises RestoreError when it is not what it should be."""
-    if not _FILE_PATH.fullmatch(entry.path):
+    if not FILE_PATH.fullmatch(entry.path):
         raise RestoreError(
             f"the manifest in {directory} names {entry.path!r}, which is no file of a checkpoint"
         )
@@ -67,9 +67,16 @@ def read_file(
             f"({len(content)} bytes, expected {entry.size_bytes})"
         )
     try:
-        return pq.read_table(pa.BufferReader(content)).select(schema.names).cast(schema)
-    except (KeyError, pa.ArrowException) as error:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        stored = file.read(use_threads=len(content) > _THREADED_BYTES)
+        table = stored.select(schema.names).cast(schema)
+    except (KeyError, ValueError, pa.ArrowException) as error:
         raise RestoreError(f"the file {path} was not written as state: {error}") from error
+    if table.num_rows != entry.row_count:
+        raise RestoreError(
+            f"the file {path} has {table.num_rows} rows, the manifest says {entry.row_count}"
+        )
+    return table
 
 
 def read_state(
@@ -83,7 +90,9 @@ def read_state(
             continue
         table = read_file(disk, directory, scoped.file)
         group = table["key_group"]
-        inside = pc.and_(pc.greater_equal(group, first), pc.less_equal(group, last))
+        # Typed: for a bare int pyarrow looks for packages that may not be there, every time.
+        bounds = (pa.scalar(first, group.type), pa.scalar(last, group.type))
+        inside = pc.and_(pc.greater_equal(group, bounds[0]), pc.less_equal(group, bounds[1]))
         yield from table.filter(inside).to_batches(max_chunksize=4096)
 
 

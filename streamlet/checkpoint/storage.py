@@ -11,12 +11,13 @@ is durable.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -41,6 +42,8 @@ class RunRecord(msgspec.Struct):
     """The id of the latest complete checkpoint; 0: none."""
     restored_from: str | None = None
     """The checkpoint or savepoint with which the run began."""
+    uid_map: dict[str, str] = {}
+    """Which operators had another uid there; until the first checkpoint a resume needs it again."""
     savepoint: str | None = None
     """Where a stop with savepoint put it."""
 
@@ -57,7 +60,7 @@ class CheckpointStorage:
     """The checkpoints of one job name; the runs of that name are its subdirectories."""
 
     def __init__(self, disk: Disk, root: Path, job_name: str, run_id: str) -> None:
-        self._disk = disk
+        self.disk = disk
         self._job = root / job_name
         self.run = self._job / run_id
         self.state = self.run / "state"
@@ -65,7 +68,7 @@ class CheckpointStorage:
     def create(self) -> None:
         """Makes the directories of this run."""
         with writing(self.run):
-            self._disk.make_directory(self.state)
+            self.disk.make_directory(self.state)
 
     def checkpoint_directory(self, checkpoint_id: int) -> Path:
         return self.run / f"chk-{checkpoint_id}"
@@ -74,8 +77,8 @@ class CheckpointStorage:
         """The highest checkpoint id that any run of this job has used, whole or not."""
         names = [
             entry.name
-            for run in self._disk.list(self._job)
-            for entry in [*self._disk.list(run), *self._disk.list(run / "state")]
+            for run in self.disk.list(self._job)
+            for entry in [*self.disk.list(run), *self.disk.list(run / "state")]
         ]
         matches = [_CHECKPOINT_NAME.fullmatch(n) or _STATE_FILE_NAME.fullmatch(n) for n in names]
         return max((int(match[1]) for match in matches if match), default=0)
@@ -83,7 +86,7 @@ class CheckpointStorage:
     def whole_checkpoints(self, run: Path) -> list[FoundCheckpoint]:
         """The complete checkpoints of one run, oldest first."""
         found = []
-        for entry in self._disk.list(run):
+        for entry in self.disk.list(run):
             match = _CHECKPOINT_NAME.fullmatch(entry.name)
             if match and self.is_whole(entry):
                 found.append(FoundCheckpoint(int(match[1]), entry))
@@ -91,7 +94,7 @@ class CheckpointStorage:
 
     def is_whole(self, directory: Path) -> bool:
         """Whether there is a manifest, with which a checkpoint or savepoint exists."""
-        return directory / MANIFEST_NAME in self._disk.list(directory)
+        return directory / MANIFEST_NAME in self.disk.list(directory)
 
     def latest_checkpoint(self) -> FoundCheckpoint | None:
         """The newest complete checkpoint of this run."""
@@ -109,12 +112,12 @@ class CheckpointStorage:
         """
         found = self.whole_checkpoints(self.run)
         for old in found[:-count]:
-            discard(self._disk, old.directory)
+            discard(self.disk, old.directory)
         newest = found[-1].checkpoint_id if found else 0
         self._remove_unnamed(self.state, found[-count:], newest)
         if len(found) >= count:
             # By what is there: the ids come from a manifest, which anyone may have made.
-            for run in self._disk.list(self._job):
+            for run in self.disk.list(self._job):
                 if run.name in earlier_runs and run != self.run:
                     self.forget_checkpoints(run)
 
@@ -126,46 +129,50 @@ class CheckpointStorage:
         for run in [self.run, *map(self.run_directory, earlier_runs)]:
             found = self.whole_checkpoints(run)
             whole = {checkpoint.directory for checkpoint in found}
-            for entry in self._disk.list(run):
+            for entry in self.disk.list(run):
                 if _CHECKPOINT_NAME.fullmatch(entry.name) and entry not in whole:
-                    self._disk.remove(entry)
+                    self.disk.remove(entry)
             self._remove_unnamed(run / "state", found, sys.maxsize)
 
     def _remove_unnamed(self, state: Path, kept: list[FoundCheckpoint], newest: int) -> None:
         """Files of keyed state, up to that checkpoint, that none of the kept ones names."""
         live = {name for checkpoint in kept for name in self._files_of(checkpoint)}
-        for path in self._disk.list(state):
+        for path in self.disk.list(state):
             match = _STATE_FILE_NAME.fullmatch(path.name)
             if match and int(match[1]) <= newest and path.name not in live:
-                self._disk.remove(path)
+                self.disk.remove(path)
 
     def forget_checkpoints(self, run: Path) -> None:
         """Deletes a run's checkpoints; what became of it stays on record."""
         for found in self.whole_checkpoints(run):
-            discard(self._disk, found.directory)
-        self._disk.remove(run / "state")
+            discard(self.disk, found.directory)
+        self.disk.remove(run / "state")
 
     def _files_of(self, found: FoundCheckpoint) -> Iterator[str]:
         # Names, which no two files of a run share: paths differ by links and by what is relative.
-        for entry in read_manifest(self._disk, found.directory).files():
+        for entry in read_manifest(self.disk, found.directory).files():
             yield PurePosixPath(entry.path).name
 
     def write_run(self, record: RunRecord) -> None:
         """Replaces the run's record."""
         temporary = self.run / f".{RUN_FILE}.inprogress"
         with writing(temporary):
-            with self._disk.create(temporary) as file:
-                file.write(msgspec.json.format(msgspec.json.encode(record), indent=2))
-                self._disk.sync(file)
-            self._disk.rename(temporary, self.run / RUN_FILE)
-            self._disk.sync_directory(self.run)
+            if self.run not in self.disk.list(self._job):  # somebody removed it under the job
+                self.disk.make_directory(self.run)
+            with self.disk.create(temporary) as file:
+                content: dict[str, Any] = msgspec.to_builtins(record)
+                content["sha256"] = _checksum(content)
+                file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
+                self.disk.sync(file)
+            self.disk.rename(temporary, self.run / RUN_FILE)
+            self.disk.sync_directory(self.run)
 
     def earlier_runs(self) -> list[RunRecord]:
         """The other runs of this job, oldest first."""
         records = [
-            read_run(self._disk, run)
-            for run in self._disk.list(self._job)
-            if run != self.run and run / RUN_FILE in self._disk.list(run)
+            read_run(self.disk, run)
+            for run in self.disk.list(self._job)
+            if run != self.run and run / RUN_FILE in self.disk.list(run)
         ]
         return sorted(records, key=lambda record: (record.started_ms, record.id))
 
@@ -198,10 +205,19 @@ def discard(disk: Disk, directory: Path) -> None:
 
 def read_run(disk: Disk, run: Path) -> RunRecord:
     """The record of one run."""
+    path = run / RUN_FILE
     try:
-        return msgspec.json.decode(disk.read(run / RUN_FILE), type=RunRecord)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RestoreError(f"{run / RUN_FILE} is damaged: {error}") from error
+        content = msgspec.json.decode(disk.read(path), type=dict[str, Any])
+        checksum = content.pop("sha256", None)  # older versions wrote none
+        if checksum is not None and checksum != _checksum(content):
+            raise RestoreError(f"{path} is damaged: its checksum does not fit its content")
+        return msgspec.convert(content, RunRecord)
+    except (OSError, ValueError) as error:  # msgspec.DecodeError, or bytes that are no UTF-8
+        raise RestoreError(f"{path} is damaged: {error}") from error
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
 def find_snapshot(path: Path) -> Path:
@@ -218,6 +234,8 @@ class ResumePoint:
     is_finished: bool
     said: str
     """One sentence for the user."""
+    uid_map: Mapping[str, str] = field(default_factory=dict)
+    """With which operators are found in it that had another uid then."""
 
 
 def resume_point(storage: CheckpointStorage) -> ResumePoint:
@@ -247,9 +265,9 @@ def resume_point(storage: CheckpointStorage) -> ResumePoint:
             "--resume"
         )
     if latest.restored_from is not None:
-        return _existing(
-            storage, Path(latest.restored_from), f"the state with which run {latest.id} began"
-        )
+        what = f"the state with which run {latest.id} began"
+        point = _existing(storage, Path(latest.restored_from), what)
+        return replace(point, uid_map=latest.uid_map)
     return ResumePoint(None, False, f"run {latest.id} completed no checkpoint: starting over")
 
 

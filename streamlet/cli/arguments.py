@@ -81,24 +81,41 @@ def _add_script_commands(add_command: AddCommand) -> None:
     run.add_argument("--plain", action="store_true", help="plain lines instead of the live view")
     run.add_argument("--dry-run", action="store_true", help="print the plan and run nothing")
     plan = add_command("plan", "print what a job file would run")
-    for command in (run, plan):
+    restore = add_command("restore-plan", "print what would become of a savepoint's state")
+    for command in (run, plan, restore):
+        _add_settings(command)
+        if command is restore:
+            command.add_argument("savepoint", metavar="SAVEPOINT", help="or a checkpoint")
+        else:
+            _add_start(command)
         command.add_argument("job", nargs="?", metavar="JOB.py", help="the job file")
         command.add_argument("-m", dest="module", metavar="MODULE", help="a module instead")
-        command.usage = (
-            f"streamlet {command.prog.split()[-1]} [options] JOB.py | -m MODULE [-- job arguments]"
-        )
-        _add_settings(command)
+        name = command.prog.split()[-1]
+        first = "SAVEPOINT " if command is restore else ""
+        command.usage = f"streamlet {name} [options] {first}JOB.py | -m MODULE [-- job arguments]"
         _add_restore(command)
-        _add_format(command, "text", "json", "mermaid", "dot")
+        drawings = [] if command is restore else ["mermaid", "dot"]
+        _add_format(command, "text", "json", *drawings)
 
 
-def _add_restore(command: argparse.ArgumentParser) -> None:
+def _add_start(command: argparse.ArgumentParser) -> None:
     start = command.add_mutually_exclusive_group()
     start.add_argument(
         "-s", dest="savepoint", metavar="SAVEPOINT", help="start from this savepoint or checkpoint"
     )
     start.add_argument(
         "--resume", action="store_true", help="go on from this job's latest whole checkpoint"
+    )
+
+
+def _add_restore(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--map",
+        dest="uid_map",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="the operator with uid NEW takes over the state of uid OLD; may be repeated",
     )
     command.add_argument(
         "--allow-non-restored-state",
@@ -131,7 +148,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         "-p", dest="parallelism", type=int, metavar="N", help="the default parallelism"
     )
     command.add_argument("--config", type=Path, metavar="FILE", help="a TOML file of settings")
-    command.set_defaults(savepoint=None, allow_non_restored_state=False)
+    command.set_defaults(savepoint=None, resume=False, allow_non_restored_state=False)
 
 
 def _add_format(command: argparse.ArgumentParser, *formats: str) -> None:

@@ -64,6 +64,8 @@ def _dispatch(arguments: Namespace, words: Sequence[str], env: Mapping[str, str]
             return run.run(arguments, words, env, clock)
         case "plan":
             return run.plan(arguments, env)
+        case "restore-plan":
+            return run.restore_plan(arguments, env)
         case "config":
             return settings.show(arguments, env)
     config = Configuration.load(env, Path.cwd())

@@ -1,4 +1,4 @@
-"""`run` and `plan`: a script under the settings of the command line, and what came of it."""
+"""`run`, `plan`, `restore-plan`: a script under the command line's settings; what came of it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import shlex
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from streamlet.api.prepared import LaterOutput, PlanOnly, PreparedRun, prepared_run
+from streamlet.checkpoint.disk import RealDisk
 from streamlet.cli import failures
 from streamlet.cli.arguments import command_line_settings, split_at_dashes
 from streamlet.cli.failures import say
 from streamlet.cli.live import Progress, progress_for
+from streamlet.cli.restore_plan import to_text as restore_text
 from streamlet.cli.script import Script, execute, load_file, load_module
 from streamlet.cli.tables import as_json, count, duration
 from streamlet.clock import Clock
 from streamlet.config import Configuration
-from streamlet.errors import ConfigError
+from streamlet.errors import ConfigError, StreamletError
 
 if TYPE_CHECKING:
+    from streamlet.checkpoint.restore_plan import RestorePlan
     from streamlet.plan import ExecutionPlan
-    from streamlet.runtime.setup import JobResult
+    from streamlet.runtime.setup import JobRequest, JobResult
 
 
 def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock: Clock) -> int:
@@ -30,7 +33,8 @@ def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock
         raise ConfigError("--format says how --dry-run prints; a run itself prints no result")
     prepared = prepare(arguments, env, plan_only=arguments.dry_run)
     if arguments.dry_run:
-        return _show_plan(prepared, arguments)
+        prepared.look = _planned_restore
+        return _show_plan(prepared, arguments, _dry_run)
     progress = progress_for(clock, is_plain=arguments.plain)
     prepared.on_progress = progress.update
     code = _run_script(prepared, arguments, progress)
@@ -50,7 +54,14 @@ def _is_over(prepared: PreparedRun) -> bool:
 
 def plan(arguments: Namespace, env: Mapping[str, str]) -> int:
     """Prints the plan of the script's first execute; nothing runs."""
-    return _show_plan(prepare(arguments, env, plan_only=True), arguments)
+    return _show_plan(prepare(arguments, env, plan_only=True), arguments, _plan)
+
+
+def restore_plan(arguments: Namespace, env: Mapping[str, str]) -> int:
+    """Prints what would become of a savepoint's state; nothing runs (SP-3)."""
+    prepared = prepare(arguments, env, plan_only=True)
+    prepared.look = _planned_restore
+    return _show_plan(prepared, arguments, _restore_plan)
 
 
 def prepare(arguments: Namespace, env: Mapping[str, str], *, plan_only: bool) -> PreparedRun:
@@ -69,10 +80,22 @@ def prepare(arguments: Namespace, env: Mapping[str, str], *, plan_only: bool) ->
     return PreparedRun(
         config,
         resume=arguments.resume,
+        uid_map=uid_map(arguments.uid_map),
         later_output=later_output,
         plan_only=plan_only,
         script=arguments.module or arguments.job,
     )
+
+
+def uid_map(words: Sequence[str]) -> dict[str, str]:
+    """What the --map options say, old uid to new."""
+    pairs = [word.partition("=") for word in words]
+    for old, equals, new in pairs:
+        if not (old and equals and new):
+            raise ConfigError(f"--map wants OLD=NEW, two uids, got {old + equals + new!r}")
+    if len({old for old, _, _ in pairs}) < len(pairs):
+        raise ConfigError("--map names an old uid twice: its state can go to one operator only")
+    return {old: new for old, _, new in pairs}
 
 
 def resume_command(argv: Sequence[str]) -> str:
@@ -81,9 +104,9 @@ def resume_command(argv: Sequence[str]) -> str:
     kept: list[str] = []
     words = iter(own[1:])
     for word in words:
-        if word == "-s":
+        if word in ("-s", "--map"):
             next(words, None)
-        elif word != "--resume" and not word.startswith("-s"):
+        elif word != "--resume" and not word.startswith(("-s", "--map=")):
             kept.append(word)
     dashes = ["--", *job_arguments] if job_arguments else []
     return shlex.join(["streamlet", "run", "--resume", *kept, *dashes])
@@ -125,13 +148,18 @@ def _run_script(prepared: PreparedRun, arguments: Namespace, progress: Progress)
     return _code_of_results(prepared.results)
 
 
-def _show_plan(prepared: PreparedRun, arguments: Namespace) -> int:
+Show: TypeAlias = "Callable[[JobRequest, RestorePlan | None, str], int]"
+"""Prints something about what would run in a format; gives the exit code."""
+
+
+def _show_plan(prepared: PreparedRun, arguments: Namespace, show: Show) -> int:
     try:
         with prepared_run(prepared):
             execute(_load(arguments), arguments.job_arguments)
     except PlanOnly as end:
-        print(_DRAWINGS[arguments.format](end.plan))
-        return 0
+        if isinstance(end.seen, StreamletError):
+            raise end.seen from None
+        return show(end.request, end.seen, arguments.format)
     except SystemExit as end:
         return _code_of_exit(end)
     except Exception as error:
@@ -139,6 +167,42 @@ def _show_plan(prepared: PreparedRun, arguments: Namespace) -> int:
         return failures.exit_code(error)
     _say_nothing_ran(prepared)
     return failures.USAGE
+
+
+def _plan(request: JobRequest, restore: RestorePlan | None, form: str) -> int:
+    print(_DRAWINGS[form](request.plan))
+    return 0
+
+
+def _dry_run(request: JobRequest, restore: RestorePlan | None, form: str) -> int:
+    if form == "json":
+        restored = {} if restore is None else {"restore": restore.to_dict()}
+        print(as_json({**request.plan.to_dict(), **restored}))
+    else:
+        _plan(request, restore, form)
+        if restore is not None:
+            # A drawing stays one that programs can read.
+            (print if form == "text" else say)(f"\n{restore_text(restore)}")
+    return 0 if restore is None or restore.is_fine else failures.NOT_RESTORED
+
+
+def _restore_plan(request: JobRequest, restore: RestorePlan | None, form: str) -> int:
+    if restore is None:
+        raise ConfigError("there is no savepoint to plan for: the script's settings lose it")
+    print(as_json(restore.to_dict()) if form == "json" else restore_text(restore))
+    return 0 if restore.is_fine else failures.NOT_RESTORED
+
+
+def _planned_restore(request: JobRequest) -> RestorePlan | StreamletError | None:
+    """A refusal is given, not raised: the script might swallow it."""
+    if request.savepoint is None and not request.resume:
+        return None
+    from streamlet.runtime.recovery import planned_restore  # not before: a plan needs no runtime
+
+    try:
+        return planned_restore(RealDisk(), request)
+    except StreamletError as error:
+        return error
 
 
 _DRAWINGS: Mapping[str, Callable[[ExecutionPlan], str]] = {

@@ -10,10 +10,16 @@ from pathlib import Path
 from streamlet import __version__
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.manifest import Manifest, OperatorEntry, write_manifest
-from streamlet.checkpoint.operator_state import OperatorItems, flatten, write_operator_state
+from streamlet.checkpoint.operator_state import (
+    OperatorItems,
+    flatten,
+    list_states,
+    write_operator_state,
+)
 from streamlet.checkpoint.pending import CheckpointKind, OperatorAck, PendingCheckpoint
 from streamlet.clock import Clock
 from streamlet.plan import ExecutionPlan, PlannedVertex
+from streamlet.state.schemas import merged_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,11 @@ def _operator_entry(
         max_parallelism=vertex.max_parallelism,
         uid_is_explicit=op.uid_is_explicit,
         uid_is_ambiguous=op.uid_is_ambiguous,
-        states=acks[0].states,
+        states=[
+            *merged_entries(entry for ack in acks for entry in ack.states),
+            *list_states(items[op.uid]),
+        ],
         subtasks=[ack.files for ack in acks] if op.is_keyed else [],
         item_count=items[op.uid].count(),
+        key_types=sorted({name for ack in acks for name in ack.key_types}),
     )

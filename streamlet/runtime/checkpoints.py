@@ -17,11 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamlet.checkpoint.disk import Disk
-from streamlet.checkpoint.operator_state import OperatorItems
 from streamlet.checkpoint.pending import AckResult, CheckpointKind, PendingCheckpoint, TaskAck
 from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, discard
-from streamlet.clock import Clock
+from streamlet.clock import Clock, monotonic_ms
 from streamlet.errors import RestoreError, TransientError
 from streamlet.plan import ExecutionPlan
 from streamlet.runtime.checkpoint_writer import (
@@ -29,6 +27,7 @@ from streamlet.runtime.checkpoint_writer import (
     CheckpointWriter,
     operator_items,
 )
+from streamlet.runtime.commits import Committer
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
     CheckpointAborted,
@@ -62,16 +61,17 @@ class Checkpoints:
         self,
         settings: CheckpointSettings,
         storage: CheckpointStorage,
-        disk: Disk,
         clock: Clock,
+        committer: Committer,
         post: Callable[[ToWorker], None],
         first_id: int,
     ) -> None:
         self._settings = settings
         self._storage = storage
-        self._disk = disk
+        self._disk = storage.disk
         self._clock = clock
-        self._writer = CheckpointWriter(settings, disk, clock, storage.state)
+        self._writer = CheckpointWriter(settings, storage.disk, clock, storage.state)
+        self._committer = committer
         self._post = post
         self.next_id = first_id
         self.latest: CompletedCheckpoint | None = None
@@ -116,7 +116,8 @@ class Checkpoints:
         """When to call `trigger_due` again although nothing was announced."""
         if self._pending is not None:
             elapsed_ms = (self._clock.monotonic_s() - self._pending.started_s) * 1_000
-            return self._clock.now_ms() + max(0, int(self._settings.timeout_ms - elapsed_ms) + 1)
+            left_ms = int(self._settings.timeout_ms - elapsed_ms)
+            return monotonic_ms(self._clock) + max(0, left_ms) + 1
         return self._due_ms
 
     async def trigger_due(self) -> None:
@@ -133,7 +134,7 @@ class Checkpoints:
         if self._requests:
             self._request = request = self._requests.popleft()
             await self._trigger(request.kind, request.directory, request.is_drain)
-        elif self._due_ms is not None and self._clock.now_ms() >= self._due_ms:
+        elif self._due_ms is not None and monotonic_ms(self._clock) >= self._due_ms:
             await self._trigger(CheckpointKind.PERIODIC, None, is_drain=False)
 
     async def on_ack(self, ack: TaskAck) -> CompletedCheckpoint | None:
@@ -167,7 +168,8 @@ class Checkpoints:
             # Before the commit: whoever resumes after a crash in it must not go further back.
             await asyncio.to_thread(self._settings.on_stop_savepoint)
         if pending.kind.commits:
-            await asyncio.to_thread(self._commit, items)
+            committables = {uid: own.committables for uid, own in items.items()}
+            await self._committer.commit(self._plan, committables)
             self._post(CheckpointComplete(pending.checkpoint_id))
             await asyncio.to_thread(self._retain)
         return self._complete(pending, directory, size_bytes)
@@ -207,11 +209,6 @@ class Checkpoints:
         if directory is None:
             directory = self._settings.savepoints / self._settings.job_name
         return directory.absolute() / f"{self._settings.run_id}-{checkpoint_id}"
-
-    def _commit(self, items: dict[str, OperatorItems]) -> None:
-        for op in self._plan.operators():
-            if op.sink is not None and items[op.uid].committables:
-                op.sink.commit(items[op.uid].committables)
 
     def sweep_leftovers(self, earlier_runs: Sequence[str]) -> None:
         """Before an attempt: what earlier ones wrote for checkpoints that never were. Blocks."""
@@ -303,7 +300,7 @@ class Checkpoints:
 
     def _schedule(self, delay_ms: int | None) -> None:
         has_periodic = self._settings.interval_ms is not None and delay_ms is not None
-        self._due_ms = self._clock.now_ms() + (delay_ms or 0) if has_periodic else None
+        self._due_ms = monotonic_ms(self._clock) + (delay_ms or 0) if has_periodic else None
 
 
 def refuse(request: SavepointRequest, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from streamlet.errors import FatalError
@@ -11,7 +11,7 @@ from streamlet.errors import FatalError
 T = TypeVar("T")
 
 
-async def contained(work: Awaitable[T], where: str) -> T:
+async def contained(work: Callable[[], Awaitable[T]], where: str) -> T:
     """The result of the work; what only user code can have raised here fails the job.
 
     SystemExit and KeyboardInterrupt would stop the event loop under all that runs in it: nothing
@@ -19,7 +19,7 @@ async def contained(work: Awaitable[T], where: str) -> T:
     A CancelledError that nobody asked for would pass for a cancellation.
     """
     try:
-        return await work
+        return await work()  # not awaited at all if it is cancelled before it begins
     except asyncio.CancelledError as error:
         current = asyncio.current_task()
         if current is None or current.cancelling():

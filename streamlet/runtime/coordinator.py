@@ -16,12 +16,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
+from streamlet.checkpoint.restore import RestoreOptions
 from streamlet.checkpoint.storage import CheckpointStorage, newest_snapshot
-from streamlet.clock import Clock
+from streamlet.clock import Clock, monotonic_ms
 from streamlet.errors import InternalError, one_line
 from streamlet.runtime.checkpoints import Checkpoints, refuse
+from streamlet.runtime.commits import Committer
 from streamlet.runtime.enumeration import Enumeration
 from streamlet.runtime.messages import (
     AttemptEnded,
@@ -58,18 +59,19 @@ class JobCoordinator:
         self,
         setup: JobSetup,
         checkpoints: Checkpoints,
+        committer: Committer,
         storage: CheckpointStorage,
         strategy: RestartStrategy,
-        disk: Disk,
         clock: Clock,
     ) -> None:
         self.state = JobState.CREATED
         self.savepoint: str | None = None
         self._setup = setup
         self._checkpoints = checkpoints
+        self._committer = committer
         self._storage = storage
         self._strategy = strategy
-        self._disk = disk
+        self._disk = storage.disk
         self._clock = clock
         self._inbox: asyncio.Queue[ToCoordinator] = asyncio.Queue()
         self._post: Callable[[ToWorker], None] = lambda message: None
@@ -102,8 +104,10 @@ class JobCoordinator:
         """Puts a message into the inbox; from tasks, clients and signals."""
         if self._is_over and isinstance(message, SavepointRequest):
             refuse(message, "the job has ended")
-        else:
-            self._inbox.put_nowait(message)
+            return
+        if isinstance(message, InterruptRequest | CancelRequest):
+            self._committer.end_soon()
+        self._inbox.put_nowait(message)
 
     def status(self) -> dict[str, Any]:
         """How the job stands, for people."""
@@ -177,10 +181,13 @@ class JobCoordinator:
         self._is_cancelling = False
         self.progress.begin_attempt()
         try:
-            recovery = await asyncio.to_thread(self._recover)
+            recovery = await asyncio.to_thread(self._read_state)
+            # A crash may have come between the manifest and this commit: it is repeated.
+            await self._committer.commit(self._plan, recovery.committables)
+            await asyncio.to_thread(self._recover_sinks, recovery)
             self._plan = recovery.plan
             self._enumeration = Enumeration(recovery.plan, recovery)
-            await asyncio.to_thread(self._enumeration.discover, self._clock.now_ms())
+            await asyncio.to_thread(self._enumeration.discover, monotonic_ms(self._clock))
             await asyncio.to_thread(self._disk.make_directory, self._state_directory())
         except Exception as error:
             return error
@@ -191,23 +198,24 @@ class JobCoordinator:
         finally:
             self._checkpoints.end_attempt("the job ended or failed")
 
-    def _recover(self) -> Recovery:
-        """Reads the state to begin with, and brings sinks to just that point. Blocks."""
+    def _read_state(self) -> Recovery:
+        """Reads the state to begin with. Blocks."""
         directory = self._snapshot_to_restore()
         self._checkpoints.sweep_leftovers(self._setup.earlier_run_ids)
         if directory is None:
             recovery = Recovery(self._setup.plan)
         else:
-            recovery = recover(
-                self._disk,
-                self._setup.plan,
-                directory,
-                allow_non_restored_state=self._setup.allow_non_restored_state,
-            )
+            is_own = directory != self._setup.restored
+            options = RestoreOptions(is_own=True) if is_own else self._setup.restore_options
+            recovery = recover(self._disk, self._setup.plan, directory, options)
             if any(recovery.committables.values()):
                 # A process that was killed before this sync left a manifest that a loss of power
                 # would take back, and then its output would be committed twice.
                 self._disk.sync_directory(directory)
+        return recovery
+
+    def _recover_sinks(self, recovery: Recovery) -> None:
+        """Brings sinks to just the restored state. Blocks."""
         run_ids = [*self._setup.earlier_run_ids, self._setup.run_id]
         context = RestoreContext(
             recovery.checkpoint_id,
@@ -216,10 +224,7 @@ class JobCoordinator:
         )
         for op in self._plan.operators():
             if op.sink is not None:
-                # A crash may have come between the manifest and this commit: it is repeated.
-                op.sink.commit(recovery.committables.get(op.uid, []))
                 op.sink.recover(context)
-        return recovery
 
     def _snapshot_to_restore(self) -> Path | None:
         if not self._setup.has_checkpoints:
@@ -286,8 +291,8 @@ class JobCoordinator:
             return
         enumeration = self._enumeration
         due_ms = enumeration.next_discovery_ms()
-        if due_ms is not None and due_ms <= self._clock.now_ms():
-            await asyncio.to_thread(enumeration.discover, self._clock.now_ms())
+        if due_ms is not None and due_ms <= monotonic_ms(self._clock):
+            await asyncio.to_thread(enumeration.discover, monotonic_ms(self._clock))
         for message in enumeration.hand_out():
             self._post(message)
         if not self._unopened:
@@ -302,7 +307,7 @@ class JobCoordinator:
         if not self._inbox.empty():
             # Without a turn of the loop, which may cost as much as a slice of every task.
             return self._inbox.get_nowait()
-        now_ms = self._clock.now_ms()
+        now_ms = monotonic_ms(self._clock)
         times = [self._enumeration.next_discovery_ms()]
         if not self._unopened:
             times.append(self._checkpoints.next_due_ms())

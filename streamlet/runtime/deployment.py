@@ -146,6 +146,7 @@ class Deployment:
         self._logs.append(log)
         share = self._deploy.keyed_state.get((operator.uid, subtask))
         if share is not None:
+            log.types.expect(share.states, share.key_types, must_meet=share.must_meet)
             log.restore(read_state(self._settings.disk, share.directory, share.files, key_groups))
         return log
 

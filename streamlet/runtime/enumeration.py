@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from streamlet.errors import InternalError, note_place
+from streamlet.errors import FatalError, InternalError, note_place
 from streamlet.plan import ExecutionPlan, PlannedOperator
 from streamlet.runtime.messages import AssignSplits, NoMoreSplits, SplitsUnread, ToWorker
 from streamlet.runtime.recovery import Recovery
@@ -25,14 +25,25 @@ class _EnumeratedSource:
     has_told_unread: bool | None = None
     next_discovery_ms: int | None = 0
     """None: it was asked, and will not be again."""
+    known: set[str] = field(default_factory=set)
+    """Every split of this attempt, those restored included."""
 
     def discover(self) -> list[str]:
-        """New splits; may block."""
+        """New splits; may block. Raises FatalError for one that is known already."""
         try:
-            return list(self.enumerator.discover())
+            found = list(self.enumerator.discover())
         except Exception as error:
             note_place(error, f"while looking for splits of source {self.name!r}")
             raise
+        for split in found:
+            if split in self.known:
+                raise FatalError(
+                    f"discover() of source {self.name!r} gave split {split!r} again, which would "
+                    "be read twice; an enumerator reports each split once, and remembers in "
+                    "snapshot() which it has reported"
+                )
+            self.known.add(split)
+        return found
 
 
 class Enumeration:
@@ -103,5 +114,8 @@ def _enumerated(
         on_demand=enumerator.on_demand,
         is_growing=enumerator.discovery_interval_ms is not None,
     )
-    assignment.add((name, position) for name, position in recovery.splits.get(head.uid, []))
-    return _EnumeratedSource(head.uid, head.name, vertex_id, enumerator, assignment)
+    splits = [(name, position) for name, position in recovery.splits.get(head.uid, [])]
+    assignment.add(splits)
+    source = _EnumeratedSource(head.uid, head.name, vertex_id, enumerator, assignment)
+    source.known.update(name for name, _ in splits)
+    return source

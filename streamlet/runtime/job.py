@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from streamlet.checkpoint.manifest import read_manifest
 from streamlet.checkpoint.pending import CheckpointKind
+from streamlet.checkpoint.restore import RestoreOptions
 from streamlet.checkpoint.storage import (
     CheckpointStorage,
     RunRecord,
@@ -21,6 +22,7 @@ from streamlet.checkpoint.storage import (
 from streamlet.errors import ConfigError, RestoreError, TransientError
 from streamlet.runtime.checkpoint_writer import CheckpointSettings
 from streamlet.runtime.checkpoints import Checkpoints
+from streamlet.runtime.commits import CommitRetries, Committer
 from streamlet.runtime.containment import contained
 from streamlet.runtime.control import HOST, ControlServer, JobEntry, write_entry
 from streamlet.runtime.coordinator import JobCoordinator
@@ -70,6 +72,7 @@ class Job:
         self._coordinator: JobCoordinator | None = None
         self._checkpoints: Checkpoints | None = None
         self._control: ControlServer | None = None
+        self.is_interrupted = False
         self._recorder = RunRecorder(
             self._storage,
             self._disk,
@@ -77,6 +80,7 @@ class Job:
             is_recorded=request.is_recorded,
         )
         self._is_finished = False  # an earlier run left nothing to resume
+        self._uid_map = dict(request.uid_map)
 
     async def prepare(self) -> None:
         """Finds the state to begin with and takes what must not be shared; refuses early."""
@@ -112,6 +116,7 @@ class Job:
 
     def interrupt(self) -> None:
         """Takes a last checkpoint and stops."""
+        self.is_interrupted = True
         if self._coordinator is not None:
             self._coordinator.tell(InterruptRequest())
 
@@ -143,9 +148,11 @@ class Job:
         if self._is_finished:
             return
         first_id = self._first_checkpoint_id(restored)  # before there is a record of this run
-        work = self._machine.make_work_directory()
+        work = self._machine.make_work_directory(self.run_id)
         self._closing.append(lambda: self._disk.remove(work))
-        earlier_run_ids = self._recorder.begin(restored)
+        earlier_run_ids = self._recorder.begin(restored, self._uid_map)
+        for run_id in earlier_run_ids:
+            self._machine.forget_work(run_id)
         self._connect(restored, first_id, work, earlier_run_ids)
         if self._is_shared:
             await self._open_control()
@@ -155,6 +162,7 @@ class Job:
         if request.savepoint is not None:
             return find_snapshot(Path(request.savepoint).absolute())
         if not request.resume:
+            self._refuse_map()
             return None
         point = resume_point(self._storage)
         _notice.info("%s", point.said)
@@ -164,17 +172,28 @@ class Job:
             # This run is recorded as gone on from it. A killed process may not have synced it, and
             # a loss of power would leave a record that names nothing.
             self._disk.sync_directory(point.directory)
+            self._uid_map = {**point.uid_map, **request.uid_map}
+        elif not point.is_finished:
+            self._refuse_map()
         return point.directory
+
+    def _refuse_map(self) -> None:
+        if self._request.uid_map:
+            raise ConfigError(
+                "--map says whose state goes to which operator, but there is no state to begin "
+                "with: name a savepoint with -s, or leave --map out"
+            )
 
     def _connect(
         self, restored: Path | None, first_id: int, work: Path, earlier: list[str]
     ) -> None:
         config, request = self._config, self._request
+        committer = Committer(CommitRetries(config["sink.committer.retries"]))
         self._checkpoints = Checkpoints(
             self._checkpoint_settings(),
             self._storage,
-            self._disk,
             self._clock,
+            committer,
             lambda message: post(message),
             first_id,
         )
@@ -183,7 +202,7 @@ class Job:
             run_id=self.run_id,
             plan=request.plan,
             restored=restored,
-            allow_non_restored_state=request.allow_non_restored_state,
+            restore_options=RestoreOptions(request.allow_non_restored_state, self._uid_map),
             later_output=request.later_output,
             earlier_run_ids=earlier,
             work_directory=work,
@@ -195,9 +214,9 @@ class Job:
         self._coordinator = coordinator = JobCoordinator(
             setup,
             self._checkpoints,
+            committer,
             self._storage,
             make_restart_strategy(config, self._has_checkpoints, self._machine.random),
-            self._disk,
             self._clock,
         )
         self._worker = worker = Worker(
@@ -246,12 +265,11 @@ class Job:
             self._recorder.on_refused()
             raise
         finally:
-            is_cancelled = self._coordinator.state is JobState.CANCELED
             self._recorder.end(
                 self._coordinator.state.value,
                 self._clock.now_ms(),
                 self._stop_savepoint(),
-                has_checkpoints_to_delete=is_cancelled and self._is_deleted_when_cancelled,
+                keeps_checkpoints=self._keeps_checkpoints(self._coordinator.state),
             )
             for op in self._request.plan.operators():
                 if op.sink is not None:
@@ -261,7 +279,7 @@ class Job:
     async def _run_both(self, coordinator: JobCoordinator, worker: Worker) -> None:
         """Until the end of the job; a worker that dies of a bug must not leave it waiting."""
         loop = asyncio.get_running_loop()
-        running = loop.create_task(contained(coordinator.run(), "the coordinator"))
+        running = loop.create_task(contained(coordinator.run, "the coordinator"))
         serving = loop.create_task(worker.run())
         try:
             await asyncio.wait([running, serving], return_when=asyncio.FIRST_COMPLETED)
@@ -287,10 +305,12 @@ class Job:
             savepoint_path=self._coordinator.savepoint,
         )
 
-    @property
-    def _is_deleted_when_cancelled(self) -> bool:
+    def _keeps_checkpoints(self, state: JobState) -> bool:
+        """Whether anybody could still go on from them (CP-61)."""
+        if state is JobState.FINISHED:
+            return self._stop_savepoint() is not None
         key = "execution.checkpointing.externalized-checkpoint-retention"
-        return bool(self._config[key] == "delete-on-cancellation")
+        return state is not JobState.CANCELED or self._config[key] == "retain-on-cancellation"
 
     def _stop_savepoint(self) -> str | None:
         """The savepoint of a stop, also of one that failed after sinks may have committed it."""

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+_log = logging.getLogger("streamlet")
 
 
 def open_log(home: Path, job_name: str, run_id: str) -> Callable[[], None]:
     """Opens `logs/<job name>/<run id>.log` below `home`; what is returned closes it again."""
     path = home / "logs" / job_name / f"{run_id}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("streamlet")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    level = _log.level
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
 
     def close() -> None:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+        with suppress(OSError):  # a full disk: what made the job end matters more
+            handler.close()
 
     return close
+
+
+class _LogFile(logging.FileHandler):
+    """A job goes on when its log cannot be written; that is told once, and without a traceback."""
+
+    _is_broken = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_broken:
+            self._is_broken = True  # before the warning, which comes here, too
+            _log.warning("the log cannot be written: %s: %s", self.baseFilename, error.strerror)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ class Machine:
     random: Random
     make_token: Callable[[int], str]
     """A name of so many bytes in hexadecimal that no other run has."""
-    make_work_directory: Callable[[], Path]
-    """A fresh directory for databases; the job removes it from the disk."""
+    make_work_directory: Callable[[str], Path]
+    """A fresh directory for the databases of a run; the job removes it from the disk."""
+    forget_work: Callable[[str], None]
+    """Removes the work directory of a run that died before it could."""
     link: Callable[[Post], Post]
     """Puts the transport before an inbox; it keeps the order of messages."""
     is_shared: bool
@@ -41,7 +44,18 @@ def this_machine() -> Machine:
         disk=RealDisk(),
         random=Random(),
         make_token=secrets.token_hex,
-        make_work_directory=lambda: Path(tempfile.mkdtemp(prefix="streamlet-")),
+        make_work_directory=_make_work_directory,
+        forget_work=lambda run_id: shutil.rmtree(_work_directory(run_id), ignore_errors=True),
         link=lambda post: post,
         is_shared=True,
     )
+
+
+def _work_directory(run_id: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"streamlet-{run_id}"
+
+
+def _make_work_directory(run_id: str) -> Path:
+    directory = _work_directory(run_id)
+    directory.mkdir(mode=0o700)  # whoever made it before us would own what is in it: refused
+    return directory

@@ -35,6 +35,11 @@ class OperatorTask(Task):
         for channel in channels:
             channel.on_element(self.wake)
 
+    def _open(self) -> None:
+        super()._open()
+        if self._keyed_state is not None:
+            self._keyed_state.check_own_taken()
+
     async def _step(self) -> bool:
         polled = self._gate.poll()
         if polled is None:

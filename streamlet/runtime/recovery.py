@@ -11,12 +11,15 @@ from streamlet.checkpoint.manifest import OperatorEntry, read_manifest
 from streamlet.checkpoint.operator_state import OperatorItems, deal, read_operator_state
 from streamlet.checkpoint.restore import (
     KeyedShare,
+    RestoreOptions,
     RestoringOperator,
-    check_restore,
     restored_max_parallelism,
     shares_of,
 )
+from streamlet.checkpoint.restore_plan import RestorePlan, plan_restore
+from streamlet.checkpoint.storage import CheckpointStorage, find_snapshot, resume_point
 from streamlet.plan import ExecutionPlan, PlannedOperator, PlannedVertex
+from streamlet.runtime.setup import JobRequest
 from streamlet.state.keys import key_group_range
 
 
@@ -36,39 +39,69 @@ class Recovery:
     enumerators: dict[str, Any] = field(default_factory=dict)
 
 
-def recover(
-    disk: Disk, plan: ExecutionPlan, directory: Path, *, allow_non_restored_state: bool
-) -> Recovery:
+def recover(disk: Disk, plan: ExecutionPlan, directory: Path, options: RestoreOptions) -> Recovery:
     """Reads the manifest, refuses what does not fit, and deals out the rest. Blocks.
 
     Raises RestoreError before anything is changed.
     """
-    manifest = read_manifest(disk, directory)
-    operators = [_restoring(vertex, op) for vertex in plan.vertices for op in vertex.operators]
-    check_restore(manifest, directory, operators, plan.fingerprint, allow_non_restored_state)
-    saved = {entry.uid: entry for entry in manifest.operators}
+    restore = restore_plan(disk, plan, directory, options)
+    restore.check()
+    saved = restore.restored()
     recovery = Recovery(
         _with_max_parallelism(plan, saved),
-        manifest.checkpoint_id,
-        list(manifest.run_ids),
+        restore.manifest.checkpoint_id,
+        list(restore.manifest.run_ids),
     )
-    items = read_operator_state(disk, directory, manifest)
+    taken = [entry.uid for entry in saved.values()]
+    read = read_operator_state(disk, directory, restore.manifest, taken)
+    items = {uid: read[entry.uid] for uid, entry in saved.items() if entry.uid in read}
+    must_meet = not (options.is_own or options.allow_non_restored_state)
     for vertex in recovery.plan.vertices:
         for op in vertex.operators:
-            _deal_keyed(recovery, vertex, op, saved.get(op.uid), directory)
-            old_parallelism = saved[op.uid].parallelism if op.uid in saved else 0
+            entry = saved.get(op.uid)
+            if entry is not None and op.is_keyed:
+                _deal_keyed(recovery, vertex, op.uid, entry, directory, must_meet)
+            old_parallelism = 0 if entry is None else entry.parallelism
             _deal_items(recovery, vertex, op, items.get(op.uid, OperatorItems()), old_parallelism)
     return recovery
+
+
+def restore_plan(
+    disk: Disk, plan: ExecutionPlan, directory: Path, options: RestoreOptions
+) -> RestorePlan:
+    """What restoring the snapshot would do; reads its manifest alone."""
+    manifest = read_manifest(disk, directory)
+    operators = [_restoring(vertex, op) for vertex in plan.vertices for op in vertex.operators]
+    return plan_restore(manifest, directory, operators, plan.fingerprint, options)
+
+
+def planned_restore(disk: Disk, request: JobRequest) -> RestorePlan | None:
+    """What the job would begin with; None when it would begin with nothing."""
+    uid_map = dict(request.uid_map)
+    if request.savepoint is not None:
+        directory = find_snapshot(Path(request.savepoint).absolute())
+    elif request.resume:
+        root = request.config["execution.checkpointing.dir"].absolute()
+        point = resume_point(CheckpointStorage(disk, root, request.name, "planned"))
+        if point.directory is None:
+            return None
+        directory, uid_map = point.directory, {**point.uid_map, **uid_map}
+    else:
+        return None
+    options = RestoreOptions(request.allow_non_restored_state, uid_map)
+    return restore_plan(disk, request.plan, directory, options)
 
 
 def _restoring(vertex: PlannedVertex, operator: PlannedOperator) -> RestoringOperator:
     return RestoringOperator(
         operator.uid,
         operator.name,
+        operator.kind,
         vertex.parallelism,
         vertex.max_parallelism,
         operator.max_parallelism_is_explicit,
         operator.uid_is_ambiguous,
+        operator.is_stateful,
     )
 
 
@@ -88,15 +121,15 @@ def _with_max_parallelism(plan: ExecutionPlan, saved: dict[str, OperatorEntry]) 
 def _deal_keyed(
     recovery: Recovery,
     vertex: PlannedVertex,
-    operator: PlannedOperator,
-    entry: OperatorEntry | None,
+    uid: str,
+    entry: OperatorEntry,
     directory: Path,
+    must_meet: bool,
 ) -> None:
-    if entry is None or not operator.is_keyed:
-        return
     for subtask in range(vertex.parallelism):
         key_groups = key_group_range(subtask, vertex.parallelism, vertex.max_parallelism)
-        recovery.keyed_state[operator.uid, subtask] = shares_of(entry, directory, key_groups)
+        share = shares_of(entry, directory, key_groups, must_meet=must_meet)
+        recovery.keyed_state[uid, subtask] = share
 
 
 def _deal_items(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from streamlet.runtime.job import Job
 from streamlet.runtime.machine import this_machine
-from streamlet.runtime.setup import JobRequest, JobResult
+from streamlet.runtime.setup import JobRequest, JobResult, JobState
 
 T = TypeVar("T")
 
@@ -60,11 +60,25 @@ async def start_job(request: JobRequest) -> JobClient:
     return JobClient(job, running)
 
 
+class JobInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM has ended the job: what waited for it must not go on as if it was done."""
+
+    def __init__(self, result: JobResult) -> None:
+        super().__init__()
+        self.result = result
+
+
 def run_job(request: JobRequest) -> JobResult:
-    """Runs the job to its end. Inside a running event loop it gets a thread and loop of its own."""
+    """Runs the job to its end. Inside a running event loop it gets a thread and loop of its own.
+
+    Raises what made the job fail, and JobInterrupted when a signal ended it.
+    """
     if _is_in_event_loop():
-        return _in_own_thread(lambda: _run_loop(_run(request)))
-    return _run_loop(_run(request))
+        return _in_own_thread(lambda: _run_loop(_run(request)))[0]  # signals go to the main thread
+    result, is_interrupted = _run_loop(_run(request))
+    if is_interrupted and result.state != JobState.FINISHED.value:
+        raise JobInterrupted(result)
+    return result
 
 
 def _is_in_event_loop() -> bool:
@@ -75,12 +89,13 @@ def _is_in_event_loop() -> bool:
     return True
 
 
-async def _run(request: JobRequest) -> JobResult:
+async def _run(request: JobRequest) -> tuple[JobResult, bool]:
+    """What became of the job, and whether a signal asked it to stop."""
     job = Job(request, this_machine())
     await job.prepare()
     if threading.current_thread() is threading.main_thread():
         job.handle_signals()
-    return await job.run()
+    return await job.run(), job.is_interrupted
 
 
 def _run_loop(work: Coroutine[Any, Any, T]) -> T:

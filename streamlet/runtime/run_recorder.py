@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from streamlet.checkpoint.disk import Disk
@@ -25,7 +26,7 @@ class RunRecorder:
         """False: the run leaves no trace."""
         self._is_refused = False
 
-    def begin(self, restored: Path | None) -> list[str]:
+    def begin(self, restored: Path | None, uid_map: Mapping[str, str]) -> list[str]:
         """Records that the run begins with this state; gives the earlier runs, oldest first."""
         if not self._is_recorded:
             return []
@@ -36,6 +37,7 @@ class RunRecorder:
             self._record.started_ms = max(self._record.started_ms, after_ms)
         self._storage.create()
         self._record.restored_from = None if restored is None else str(restored)
+        self._record.uid_map = dict(uid_map)
         self._storage.write_run(self._record)
         return [record.id for record in earlier]
 
@@ -60,7 +62,7 @@ class RunRecorder:
         self._is_refused = not has_begun
 
     def end(
-        self, state: str, ended_ms: int, savepoint: str | None, *, has_checkpoints_to_delete: bool
+        self, state: str, ended_ms: int, savepoint: str | None, *, keeps_checkpoints: bool
     ) -> None:
         """Records how the run ended; that this cannot be written does not change how."""
         if not self._is_recorded:
@@ -73,7 +75,7 @@ class RunRecorder:
         self._record.savepoint = savepoint
         try:
             self._storage.write_run(self._record)
-            if has_checkpoints_to_delete:
+            if not keeps_checkpoints:
                 self._storage.forget_checkpoints(self._storage.run)
         except (TransientError, OSError):
             _log.exception("the end of run %s could not be recorded", self._record.id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamlet.checkpoint.restore import RestoreOptions
 from streamlet.config import Configuration
 from streamlet.plan import ExecutionPlan
 
@@ -35,6 +36,8 @@ class JobRequest:
     """The savepoint or checkpoint to begin with."""
     resume: bool = False
     allow_non_restored_state: bool = False
+    uid_map: Mapping[str, str] = field(default_factory=dict)
+    """Uid in the savepoint to uid in the plan, for operators whose uid has changed."""
     later_output: str = "refuse"
     on_progress: Callable[[dict[str, Any]], None] | None = None
     stop_when: Callable[[], bool] | None = None
@@ -73,7 +76,8 @@ class JobSetup:
     plan: ExecutionPlan
     restored: Path | None
     """The checkpoint or savepoint to begin with."""
-    allow_non_restored_state: bool
+    restore_options: RestoreOptions
+    """How `restored` is taken over; the run's own checkpoints need none of it."""
     later_output: str
     earlier_run_ids: list[str]
     work_directory: Path

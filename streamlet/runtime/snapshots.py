@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from streamlet.checkpoint.manifest import ScopedFile, StateEntry
+from streamlet.checkpoint.manifest import ScopedFile
 from streamlet.checkpoint.pending import OperatorAck, TaskAck, TaskId
 from streamlet.checkpoint.state_files import StateFiles
 from streamlet.elements import Barrier
@@ -175,15 +175,12 @@ class SnapshotWriter:
     ) -> dict[str, OperatorAck]:
         acks = {}
         for uid, snapshot in snapshots.items():
-            is_keyed = self._keyed is not None and self._keyed.uid == uid
+            keyed = self._keyed if self._keyed is not None and self._keyed.uid == uid else None
             acks[uid] = OperatorAck(
-                files=files if is_keyed else [],
-                states=self._states() if is_keyed else [],
+                files=[] if keyed is None else files,
+                states=[] if keyed is None else keyed.log.entries(),
+                key_types=[] if keyed is None else keyed.log.types.key_types(),
                 operator_state=snapshot.operator_state,
                 committables=snapshot.committables,
             )
         return acks
-
-    def _states(self) -> list[StateEntry]:
-        assert self._keyed is not None
-        return [StateEntry(name, kind) for name, kind in self._keyed.log.state_names()]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from streamlet.clock import monotonic_ms
 from streamlet.elements import (
     MAX_TIMESTAMP,
     Barrier,
@@ -77,11 +78,11 @@ class SourceTask(Task):
             return False
         if (
             self._next_watermark_ms is not None
-            and self.settings.clock.now_ms() >= self._next_watermark_ms
+            and monotonic_ms(self.settings.clock) >= self._next_watermark_ms
         ):
             self._schedule_watermark()
             # While this task could not send, it did not poll: that is no silence (WM-22).
-            active_ms = self.settings.clock.now_ms() - round(self._blocked_s * 1_000)
+            active_ms = monotonic_ms(self.settings.clock) - round(self._blocked_s * 1_000)
             await self._emit(self._watermarks.on_periodic(active_ms))
         if self._has_all_splits and not self._readers:
             await self._end_input()
@@ -209,11 +210,14 @@ class SourceTask(Task):
         self._watermarks.add_split(name)
 
     def _schedule_watermark(self) -> None:
-        self._next_watermark_ms = self.settings.clock.now_ms() + self.settings.watermark_interval_ms
+        now_ms = monotonic_ms(self.settings.clock)
+        self._next_watermark_ms = now_ms + self.settings.watermark_interval_ms
 
     def _schedule_poll(self) -> None:
         """A reader that had nothing cannot say when there is more: it is asked again soon."""
         is_polled = any(not reader.is_reading for reader in self._readers.values())
         self._next_poll_ms = (
-            self.settings.clock.now_ms() + self.settings.buffer_timeout_ms if is_polled else None
+            monotonic_ms(self.settings.clock) + self.settings.buffer_timeout_ms
+            if is_polled
+            else None
         )

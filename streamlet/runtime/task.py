@@ -24,7 +24,7 @@ from typing import Final
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.pending import TaskId
-from streamlet.clock import Clock
+from streamlet.clock import Clock, monotonic_ms
 from streamlet.elements import Barrier, CancelBarrier, Element, RowBatch
 from streamlet.errors import InternalError
 from streamlet.operators.chain import OperatorChain
@@ -161,7 +161,7 @@ class Task(ABC):
 
     @abstractmethod
     def _next_step_ms(self) -> int | None:
-        """When to look again although nothing was announced, epoch ms."""
+        """When to look again although nothing was announced, on the monotonic clock."""
 
     async def _on_message(self, message: ToTask) -> None:
         if isinstance(message, CheckpointComplete):
@@ -236,17 +236,16 @@ class Task(ABC):
 
     async def _sleep(self) -> None:
         """Waits until something arrives or is due."""
-        times = [self._next_step_ms()]
-        if (
-            self._stage is Stage.RUNNING
-            and (due_ms := self.chain.next_processing_time()) is not None
-        ):
-            times.append(due_ms + 1)
-        due = [time for time in times if time is not None]
-        if not due:
+        clock, delays_ms = self.settings.clock, []
+        if (step_ms := self._next_step_ms()) is not None:
+            delays_ms.append(step_ms - monotonic_ms(clock))
+        due_ms = self.chain.next_processing_time()
+        if self._stage is Stage.RUNNING and due_ms is not None:
+            delays_ms.append(due_ms + 1 - clock.now_ms())
+        if not delays_ms:
             await self._wake.wait()
             return
-        delay_s = max(0, min(due) - self.settings.clock.now_ms()) / 1_000
+        delay_s = max(0, min(delays_ms)) / 1_000
         alarm = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
         try:
             await self._wake.wait()

@@ -111,7 +111,7 @@ class Worker:
         self._early.clear()
         async with asyncio.TaskGroup() as group:
             for task in deployed.tasks.values():
-                group.create_task(contained(task.run(), f"task {task.task}"))
+                group.create_task(contained(task.run, f"task {task.task}"))
 
     async def _close_attempt(self, deploy: Deploy, running: asyncio.Task[None]) -> None:
         running.cancel()  # it has ended, unless the worker itself was cancelled

@@ -161,6 +161,9 @@ class MapState(Generic[K, V]):
 class ElementsCodec:
     """A list state's elements as one value, when each is encoded by the user's own codec."""
 
+    def __init__(self, inner: Codec) -> None:
+        self.inner = inner
+
     def encode(self, elements: list[Encoded], /) -> bytes:
         return encode([element.payload for element in elements])
 
@@ -170,4 +173,4 @@ class ElementsCodec:
 
 def elements_codec(codec: Codec) -> Codec:
     """The codec of a whole list whose elements have this codec."""
-    return DEFAULT_CODEC if codec is DEFAULT_CODEC else ElementsCodec()
+    return DEFAULT_CODEC if codec is DEFAULT_CODEC else ElementsCodec(codec)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
 from streamlet.errors import ConfigError
 from streamlet.state.codec import DEFAULT_CODEC, Codec
 from streamlet.state.ttl import StateTtlConfig, ttl_config
+from streamlet.state.type_names import UNKNOWN, type_name
 from streamlet.units import Duration
 
 if TYPE_CHECKING:
@@ -181,3 +182,26 @@ class AggregatingStateDescriptor(_Descriptor, Generic[K, V]):
             raise ConfigError(f"state {name!r}: agg must be an AggregateFunction, got {agg!r}")
         self.agg = agg
         self.type = type
+
+
+AnyDescriptor: TypeAlias = (
+    ValueStateDescriptor[Any]
+    | ListStateDescriptor[Any]
+    | MapStateDescriptor[Any, Any]
+    | ReducingStateDescriptor[Any]
+    | AggregatingStateDescriptor[Any, Any]
+)
+
+
+def declared_type(descriptor: AnyDescriptor) -> str:
+    """The type that a descriptor declares, as a manifest notes it; empty when it says nothing.
+
+    >>> declared_type(MapStateDescriptor("visits", str, int))
+    'dict[str, int]'
+    """
+    if isinstance(descriptor, MapStateDescriptor):
+        parts = [descriptor.key_type, descriptor.value_type]
+        if parts == [None, None]:
+            return UNKNOWN
+        return f"dict[{', '.join('Any' if part is None else type_name(part) for part in parts)}]"
+    return UNKNOWN if descriptor.type is None else type_name(descriptor.type)

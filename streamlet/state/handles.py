@@ -73,7 +73,7 @@ class KeyedStateHandles:
     def get_map_state(self, descriptor: MapStateDescriptor[K, V]) -> MapState[K, V]:
         if descriptor.ttl is not None:
             return MapState(descriptor, self._timed.entries(descriptor, descriptor.ttl))
-        name = plain_name(self._log, "", descriptor.name)
+        name = plain_name(self._log, "", descriptor)
         table = self._log.nested(name, Layout.MAP, descriptor.codec, kind=descriptor.kind)
         return MapState(descriptor, KeyMapCell(self._log, table))
 
@@ -94,7 +94,7 @@ class KeyedStateHandles:
     def _flat(
         self, descriptor: Any, codec: Codec, *, owned: bool = False, copy: Any = None
     ) -> FlatTable:
-        name = plain_name(self._log, "", descriptor.name)
+        name = plain_name(self._log, "", descriptor)
         return self._log.flat(name, codec=codec, kind=descriptor.kind, owned=owned, copy=copy)
 
 
@@ -149,6 +149,6 @@ class WindowStateHandles:
     def _nested(
         self, descriptor: Any, codec: Codec, *, owned: bool = False, copy: Any = None
     ) -> NestedTable:
-        name = plain_name(self._log, WINDOW_PREFIX, descriptor.name)
+        name = plain_name(self._log, WINDOW_PREFIX, descriptor)
         kind = descriptor.kind
         return self._log.nested(name, Layout.MAP, codec, kind=kind, owned=owned, copy=copy)

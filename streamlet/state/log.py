@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from streamlet.errors import InternalError, StateTypeError
+from streamlet.errors import InternalError, RestoreError, StateTypeError
 from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded
 from streamlet.state.layout import MISSING, TOMBSTONE, Layout, StateSpec
+from streamlet.state.log_types import LogTypes
+from streamlet.state.schemas import StateEntry
 from streamlet.state.store import Store, open_store
 from streamlet.state.tables import FlatTable, NestedTable
 
@@ -77,6 +79,7 @@ class StateLog:
         "_tables",
         "key",
         "place",
+        "types",
     )
 
     def __init__(
@@ -84,6 +87,7 @@ class StateLog:
     ) -> None:
         self.key: Any = None
         self.place = place
+        self.types = LogTypes(place)
         self._store = store
         self._key_groups = key_groups
         self._max_parallelism = max_parallelism
@@ -102,8 +106,8 @@ class StateLog:
     ) -> FlatTable:
         """The flat table of that name (KEY or TIMER); the same one when it was asked for before.
 
-        Raises StateTypeError when the name is taken by a table of another shape (ST-4), or was by
-        the restored one.
+        Raises StateTypeError when the name is taken by a table of another shape (ST-4), and
+        RestoreError when restored rows cannot be read as what is asked for (EV-1).
         """
         spec = StateSpec(name, kind, layout, codec or DEFAULT_CODEC, owned, copy)
         if not layout.is_flat:
@@ -151,9 +155,11 @@ class StateLog:
 
         for position, (table, layer) in enumerate(generation.layers):
             written = 0
+            self.types.note_layer(table.spec, layer)
             for batch in rows.encoded(table.spec, layer, self._max_parallelism, batch_rows):
                 rows.check_key_groups(batch, self._key_groups, table.spec.name, self.place)
                 self._store.keep(table.spec.name, batch)
+                self.types.note_rows(table.spec, batch)
                 written += batch.num_rows
                 yield batch
             generation.rows[position] = written
@@ -183,7 +189,10 @@ class StateLog:
         """Reads what the state of these keys lacks in memory at one go, before a batch.
 
         Makes misses of RocksDB cheaper; does nothing on the heap or while all is in memory.
+        Raises RestoreError when they cannot be keys of the restored state (see `LogTypes`).
         """
+        if self.types.has_unmet_keys:
+            self.types.check_keys(keys)
         for table in self._tables.values():
             if table.spec.layout is Layout.KEY and isinstance(table, FlatTable):
                 table.prefetch(keys)
@@ -217,9 +226,21 @@ class StateLog:
         """The number of live entries over all tables; may read all of RocksDB."""
         return sum(table.size() for table in self._tables.values())
 
-    def state_names(self) -> list[tuple[str, str]]:
-        """Name and kind of every table that was asked for."""
-        return [(table.spec.name, table.spec.kind) for table in self._tables.values()]
+    def entries(self) -> list[StateEntry]:
+        """What a manifest notes of every state that was asked for or is carried along."""
+        return self.types.entries(table.spec for table in self._tables.values())
+
+    def check_own_taken(self) -> None:
+        """Called when the operator is open: it has asked for all tables that are its own.
+
+        Raises RestoreError when another operator's were restored, as when windows became sessions:
+        nobody would look at them again. A state of the user's may stay unasked for (EV-5).
+        """
+        self.types.check_own_taken(self._restored.keys() - self._tables.keys())
+
+    def is_restored(self, name: str) -> bool:
+        """Whether rows of a state of that name were restored."""
+        return name in self._restored
 
     def has_state(self, name: str) -> bool:
         """Whether a table of that name was asked for or restored."""
@@ -246,9 +267,12 @@ class StateLog:
 
     def _check_restored(self, spec: StateSpec) -> None:
         layouts = self._restored.get(spec.name)
-        if layouts is not None and spec.layout not in layouts:
+        if layouts is None:
+            return
+        self.types.check(spec)
+        if spec.layout not in layouts:
             found = " or ".join(sorted(layout.name for layout in layouts))
-            raise StateTypeError(
+            raise RestoreError(
                 f"state {spec.name!r} {self.place} is asked for as {_described(spec)}, but the "
                 f"restored state has the layout {found}; use another name for the new state"
             )

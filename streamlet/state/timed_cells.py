@@ -108,7 +108,10 @@ class TimedMapCell:
 class TimedCodec:
     """A value with its time as a row: `(time, value)` in the encoding of streamlet itself."""
 
-    def __init__(self, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, inner: Codec, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]
+    ) -> None:
+        self.inner = inner
         self._pack = pack
         self._unpack = unpack
 
@@ -123,7 +126,10 @@ class TimedCodec:
 class TimedElementsCodec:
     """A list state's elements with a time each, as one row."""
 
-    def __init__(self, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, inner: Codec, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]
+    ) -> None:
+        self.inner = inner
         self._pack = pack
         self._unpack = unpack
 
@@ -138,19 +144,19 @@ class TimedElementsCodec:
 
 def timed_codec(codec: Codec) -> Codec:
     """For values as `keep` gives them: a codec of the user's gives bytes within the row."""
-    return TimedCodec(*_parts(codec))
+    return TimedCodec(codec, *_parts(codec))
 
 
 def timed_elements_codec(codec: Codec) -> Codec:
     """The same for a whole list."""
-    return TimedElementsCodec(*_parts(codec))
+    return TimedElementsCodec(codec, *_parts(codec))
 
 
 def timed_accumulator_codec(codec: Codec) -> Codec:
     """For accumulators, which are kept decoded."""
     if codec is DEFAULT_CODEC:
-        return TimedCodec(_same, _same)
-    return TimedCodec(codec.encode, codec.decode)
+        return TimedCodec(codec, _same, _same)
+    return TimedCodec(codec, codec.encode, codec.decode)
 
 
 def _parts(codec: Codec) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import TypeVar
 
 from streamlet.clock import Clock
-from streamlet.errors import StateTypeError
+from streamlet.errors import RestoreError, StateTypeError
 from streamlet.state.cells import (
     Cell,
     CurrentWindow,
@@ -25,10 +25,12 @@ from streamlet.state.codec import Codec, handed_out
 from streamlet.state.collection_states import ListState
 from streamlet.state.descriptors import (
     AggregatingStateDescriptor,
+    AnyDescriptor,
     ListStateDescriptor,
     MapStateDescriptor,
     ReducingStateDescriptor,
     ValueStateDescriptor,
+    declared_type,
 )
 from streamlet.state.layout import MISSING, Layout
 from streamlet.state.log import FlatTable, NestedTable, StateLog
@@ -144,12 +146,12 @@ class TimedStates:
             nested = self._nested(descriptor, codec, copy)
             cell = WindowCell(self._log, self._window, nested)
             return cell, expiry, self._sweep(nested, trim, ttl)
-        name = timed_name(self._log, self._prefix, descriptor.name)
+        name = timed_name(self._log, self._prefix, descriptor)
         flat = self._log.flat(name, codec=codec, kind=descriptor.kind, owned=True, copy=copy)
         return KeyCell(self._log, flat), expiry, self._sweep(flat, trim, ttl)
 
     def _nested(self, descriptor: Any, codec: Codec, copy: Any) -> NestedTable:
-        name = timed_name(self._log, self._prefix, descriptor.name)
+        name = timed_name(self._log, self._prefix, descriptor)
         return self._log.nested(
             name, Layout.MAP, codec, kind=descriptor.kind, owned=True, copy=copy
         )
@@ -169,26 +171,36 @@ class TimedStates:
         return sweep
 
 
-def plain_name(log: StateLog, prefix: str, name: str) -> str:
-    """The table of a state without a TTL; raises StateTypeError when it has one (TTL-7)."""
+def plain_name(log: StateLog, prefix: str, descriptor: AnyDescriptor) -> str:
+    """The table of a state without a TTL; raises RestoreError when it had one (TTL-7)."""
+    name = descriptor.name
     _refuse_twin(log, prefix + TTL_PREFIX + name, f"state {name!r} {log.place} has no TTL now")
+    log.types.declare(prefix + name, declared_type(descriptor))
     return prefix + name
 
 
-def timed_name(log: StateLog, prefix: str, name: str) -> str:
-    """The table of a state with a TTL; raises StateTypeError when it has none (TTL-7)."""
+def timed_name(log: StateLog, prefix: str, descriptor: AnyDescriptor) -> str:
+    """The table of a state with a TTL; raises RestoreError when it had none (TTL-7)."""
+    name = descriptor.name
     _refuse_twin(log, prefix + name, f"state {name!r} {log.place} has a TTL now")
+    log.types.declare(prefix + TTL_PREFIX + name, declared_type(descriptor))
     return prefix + TTL_PREFIX + name
 
 
 def _refuse_twin(log: StateLog, twin: str, said: str) -> None:
-    if log.has_state(twin):
-        has_ttl = TTL_PREFIX in twin
-        raise StateTypeError(
+    """Raises StateTypeError when it is the program itself that asks for both."""
+    if not log.has_state(twin):
+        return
+    has_ttl = TTL_PREFIX in twin
+    if log.is_restored(twin):
+        raise RestoreError(
             f"{said}, but its restored values {'carry' if has_ttl else 'do not carry'} the times "
-            f"that a TTL needs, or it was asked for {'with' if has_ttl else 'without'} one before; "
-            f"keep ttl= as it was, or use another name for the new state"
+            "that a TTL needs; keep ttl= as it was, or use another name for the new state"
         )
+    raise StateTypeError(
+        f"{said}, but it was asked for {'with' if has_ttl else 'without'} one before; "
+        "give it one TTL"
+    )
 
 
 def _unchanged(timed: Timed) -> Timed:

@@ -17,6 +17,8 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+import msgspec
+
 from streamlet.errors import StateTypeError
 
 
@@ -39,7 +41,7 @@ def parts_of(value: Any) -> list[Any] | None:
 def rebuilt(parts: list[Any]) -> Any:
     """The value of `parts_of`; raises StateTypeError when its class is not loaded or differs."""
     tag, form, content, *extras = parts
-    kind = _resolve(tag)
+    kind = class_of(tag)
     if form == "member" and kind is not None and issubclass(kind, Enum):
         return _rebuilt_member(kind, tag, content)
     if form == "fields" and kind is not None:
@@ -62,6 +64,34 @@ def type_tag(kind: type) -> str:
     return f"{_main_stem() if module == '__main__' else module}:{kind.__qualname__}"
 
 
+def class_of(tag: str) -> type | None:
+    """The class of a tag; None when no loaded module has it. Never imports."""
+    module, _, qualified_name = tag.partition(":")
+    if module == _main_stem():
+        kind = _look_up(sys.modules.get("__main__"), qualified_name)
+        if kind is not None:
+            return kind
+    return _look_up(sys.modules.get(module), qualified_name)
+
+
+def fields_of(kind: type) -> dict[str, bool] | None:
+    """The fields by which values of a class travel, and whether each has a default.
+
+    None for a class that state cannot keep; an enum has none.
+    """
+    if _is_dataclass(kind):
+        return {
+            field.name: field.default is not NO_DEFAULT or field.default_factory is not NO_DEFAULT
+            for field in fields(kind)
+        }
+    if _is_named_tuple(kind):
+        named: Any = kind
+        return {name: name in named._field_defaults for name in named._fields}
+    if _is_struct(kind):
+        return {field.name: not field.required for field in msgspec.structs.fields(kind)}
+    return {} if issubclass(kind, Enum) else None
+
+
 def _main_stem() -> str:
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return PurePath(file).stem if file else "__main__"
@@ -69,21 +99,12 @@ def _main_stem() -> str:
 
 def _checked_tag(kind: type) -> str:
     tag = type_tag(kind)
-    if _resolve(tag) is not kind:
+    if class_of(tag) is not kind:
         raise StateTypeError(
             f"state cannot keep a value of type {tag!r}: no module has the class under that name, "
             "so it could not be read back; define it at the top level of a module"
         )
     return tag
-
-
-def _resolve(tag: str) -> type | None:
-    module, _, qualified_name = tag.partition(":")
-    if module == _main_stem():
-        kind = _look_up(sys.modules.get("__main__"), qualified_name)
-        if kind is not None:
-            return kind
-    return _look_up(sys.modules.get(module), qualified_name)
 
 
 def _look_up(place: Any, qualified_name: str) -> type | None:

@@ -18,6 +18,7 @@ from streamlet import ConfigError, GraphError, PartitionedSource, StreamExecutio
 from streamlet.api.collect import CollectSink
 from streamlet.api.prepared import PlanOnly, PreparedRun, prepared_run
 from streamlet.config import Configuration
+from streamlet.runtime.run import JobInterrupted
 from streamlet.sink import WriterContext
 
 INTERVAL = "execution.checkpointing.interval"
@@ -25,6 +26,8 @@ INTERVAL = "execution.checkpointing.interval"
 
 class NotingRuntime(ModuleType):
     """Stands in for `streamlet.runtime.run`: notes requests, and feeds 0..9 to every sink."""
+
+    JobInterrupted = JobInterrupted
 
     def __init__(self) -> None:
         super().__init__("streamlet.runtime.run")
@@ -231,7 +234,7 @@ def test_plan_only_ends_the_script_with_the_plan(
         job.stream.print()
         with pytest.raises(PlanOnly) as stopped:
             job.env.execute()
-    assert len(stopped.value.plan.vertices) == 1
+    assert len(stopped.value.request.plan.vertices) == 1
     assert (run.executions, runtime.requests) == (1, [])
 
 

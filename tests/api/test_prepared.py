@@ -33,14 +33,14 @@ def test_failing_script_leaves_no_run_behind() -> None:
 
 
 def test_scripts_do_not_swallow_the_end_for_the_plan() -> None:
-    plan: Any = object()
+    request: Any = object()
 
     def careful_script() -> None:
         try:
-            raise PlanOnly(plan)
+            raise PlanOnly(request)
         except Exception:
             pytest.fail("swallowed")
 
     with pytest.raises(PlanOnly) as caught:
         careful_script()
-    assert caught.value.plan is plan
+    assert caught.value.request is request

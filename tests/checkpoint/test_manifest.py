@@ -27,9 +27,8 @@ LARGE = FileEntry("../state/3-v1-0-1.parquet", 1000, "cd", 50, 3)
 
 
 def manifest(**changes: Any) -> Manifest:
-    counts = OperatorEntry(
-        "counts", "count", "process", 2, 128, True, False, subtasks=[[ScopedFile(LARGE, 0, 63)]] * 2
-    )
+    files = [[ScopedFile(LARGE, 0, 63)], [ScopedFile(LARGE, 64, 127)]]
+    counts = OperatorEntry("counts", "count", "process", 2, 128, True, False, subtasks=files)
     whole = Manifest(3, "checkpoint", "1.0", "3.11", "job", ["r1"], "fp", 5, False, [counts], SMALL)
     return msgspec.structs.replace(whole, **changes)
 

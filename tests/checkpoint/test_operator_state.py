@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlet.checkpoint.disk import RealDisk
-from streamlet.checkpoint.manifest import Manifest
+from streamlet.checkpoint.manifest import Manifest, OperatorEntry
 from streamlet.checkpoint.operator_state import (
     OperatorItems,
     deal,
     flatten,
+    list_states,
     read_operator_state,
     write_operator_state,
 )
+from streamlet.errors import RestoreError
 from streamlet.state.operator_lists import SPLIT, UNION, ListMode, ListSnapshot
+from streamlet.state.schemas import ClassSchema
 
 
 def parts(name: str, mode: ListMode, *shares: list[Any]) -> list[ListSnapshot]:
@@ -32,7 +37,8 @@ def dealt(items: list[Any], old: int, new: int) -> list[dict[str, list[Any]]]:
 def written_and_read(tmp_path: Path, items: OperatorItems) -> OperatorItems:
     disk = RealDisk()
     file = write_operator_state(disk, tmp_path, {"op": items}, 1)
-    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, False, [], file)
+    entry = OperatorEntry("op", "op", "process", 1, 1, True, False, item_count=items.count())
+    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, False, [entry], file)
     return read_operator_state(disk, tmp_path, manifest).get("op", OperatorItems())
 
 
@@ -111,3 +117,34 @@ def test_no_element_is_lost_or_doubled(lists: dict[str, Any], new: int) -> None:
     assert max(loads) - min(loads) <= 1
     for share in dealt(union, old, new):
         assert share == {name: flatten(given_shares) for name, given_shares in lists.items()}
+
+
+@dataclass
+class Held:
+    """A class of elements of a list."""
+
+    number: int
+
+
+def test_classes_in_lists_are_noted_for_the_manifest() -> None:
+    """EV-4: a restore compares them with what they are then."""
+    items = OperatorItems([*parts("a", SPLIT, [1], [[Held(2)]]), *parts("u", UNION, ["x"])])
+    noted = [(state.name, state.kind, state.classes) for state in list_states(items)]
+    schema = ClassSchema(f"{__name__}:Held", {"number": "int"})
+    assert noted == [("a", "split list", [schema]), ("u", "union list", [])]
+
+
+def test_state_of_other_operators_is_not_decoded(tmp_path: Path) -> None:
+    """Theirs may be of classes that are gone."""
+    disk = RealDisk()
+    both = {"gone": OperatorItems([Held(1)]), "op": OperatorItems([2])}
+    file = write_operator_state(disk, tmp_path, both, 1)
+    entries = [OperatorEntry(uid, uid, "process", 1, 1, True, False, item_count=1) for uid in both]
+    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, False, entries, file)
+    kept = vars(sys.modules[__name__]).pop("Held")
+    try:
+        assert read_operator_state(disk, tmp_path, manifest, ["op"])["op"].items == [2]
+        with pytest.raises(RestoreError, match="state 'items' of operator 'gone' cannot be read"):
+            read_operator_state(disk, tmp_path, manifest)
+    finally:
+        vars(sys.modules[__name__])["Held"] = kept

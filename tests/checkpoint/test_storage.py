@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,13 @@ from streamlet.checkpoint.disk import RealDisk
 from streamlet.checkpoint.manifest import FileEntry, Manifest, OperatorEntry, ScopedFile
 from streamlet.checkpoint.manifest import write_manifest as write
 from streamlet.checkpoint.storage import (
+    RUN_FILE,
     CheckpointStorage,
     FoundCheckpoint,
     RunRecord,
     find_snapshot,
     newest_snapshot,
+    read_run,
     resume_point,
 )
 from streamlet.errors import RestoreError
@@ -294,6 +298,17 @@ class TestResume:
         add_run(tmp_path, "c", 3, restored_from=str(began))
         assert resume_point(storage_of(tmp_path)).directory == began
 
+    def test_map_of_uids_is_needed_again_until_there_is_a_checkpoint(self, tmp_path: Path) -> None:
+        began = add_checkpoint(add_run(tmp_path, "a", 1), 3)
+        storage = storage_of(tmp_path, "b")
+        record = RunRecord("b", "job", 2, restored_from=str(began), uid_map={"old": "new"})
+        storage.write_run(record)
+        point = resume_point(storage_of(tmp_path))
+        assert (point.directory, point.uid_map) == (began, {"old": "new"})
+        own = add_checkpoint(storage, 4)
+        point = resume_point(storage_of(tmp_path))
+        assert (point.directory, point.uid_map) == (own, {})
+
     def test_latest_run_counts_and_not_the_greatest_name(self, tmp_path: Path) -> None:
         add_checkpoint(add_run(tmp_path, "z", 1), 9)
         latest = add_checkpoint(add_run(tmp_path, "a", 2), 3)
@@ -312,3 +327,33 @@ def test_record_is_replaced_as_a_whole(tmp_path: Path) -> None:
     storage.write_run(RunRecord("a", "job", 1, "FINISHED"))
     assert os.stat(storage.run / "run.json").st_ino != before
     assert names(storage.run) == ["run.json", "state"]
+
+
+def test_record_with_any_flipped_bit_is_refused_or_says_the_same(tmp_path: Path) -> None:
+    """A name that nobody knows would be passed over, and a number that is wrong be believed."""
+    storage = storage_of(tmp_path)
+    record = RunRecord("new", "job", 1_000, "SUSPENDED", 2_000, 7, savepoint="sp-7")
+    storage.write_run(record)
+    path = storage.run / RUN_FILE
+    content = path.read_bytes()
+    for bit in range(len(content) * 8):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bytes(damaged))
+        with suppress(RestoreError):
+            assert read_run(RealDisk(), storage.run) == record
+
+
+def test_record_of_an_older_version_has_no_checksum(tmp_path: Path) -> None:
+    storage = storage_of(tmp_path)
+    (storage.run / RUN_FILE).write_text('{"id": "new", "name": "job", "started_ms": 5}')
+    assert read_run(RealDisk(), storage.run) == RunRecord("new", "job", 5)
+
+
+def test_end_of_a_run_is_recorded_although_its_directory_vanished(tmp_path: Path) -> None:
+    """Else the next run would not know whose output to take back."""
+    storage = storage_of(tmp_path, "gone")
+    shutil.rmtree(tmp_path / "job")
+    storage.write_run(RunRecord("gone", "job", 1_000, "FAILED", 2_000, 7))
+    later = CheckpointStorage(RealDisk(), tmp_path, "job", "later")
+    assert [record.id for record in later.earlier_runs()] == ["gone"]

@@ -25,7 +25,8 @@ def execute(state="FINISHED", **changes):
     run.executions += 1
     run.may_resume = True
     if run.plan_only:
-        raise PlanOnly(SimpleNamespace(to_text=lambda: "the plan", to_dict=lambda: {"plan": 1}))
+        plan = SimpleNamespace(to_text=lambda: "the plan", to_dict=lambda: {"plan": 1})
+        raise PlanOnly(SimpleNamespace(plan=plan, savepoint=None, resume=False))
     result = dict(job_id="a1", state=state, duration_ms=4200, records_in=10_000, records_out=3,
                   last_checkpoint=2, savepoint_path=None, restarts=0)
     run.results.append(SimpleNamespace(**result | changes))
@@ -128,6 +129,42 @@ def test_interrupted_run_says_how_to_resume(write_job: WriteJob, capsys: Capture
 def test_resume_command_can_be_resumed_again() -> None:
     assert resume_command(["run", "--resume", "job.py"]) == "streamlet run --resume job.py"
     assert resume_command(["run", "-ssp", "-m", "x"]) == "streamlet run --resume -m x"
+
+
+def test_resume_command_leaves_out_what_the_first_run_has_done() -> None:
+    """A map is kept with the run until a checkpoint has the new uids."""
+    words = ["run", "--map", "a=b", "-s", "sp", "--map=c=d", "job.py"]
+    assert resume_command(words) == "streamlet run --resume job.py"
+
+
+def test_map_says_which_uid_takes_over_which(write_job: WriteJob, capsys: Captured) -> None:
+    job = write_job("print(run.uid_map)\nexecute()")
+    assert main(["run", job, "-s", "sp", "--map", "a=b", "--map=c=d=e"]) == 0
+    assert capsys.readouterr().out == "{'a': 'b', 'c': 'd=e'}\n"
+
+
+@pytest.mark.parametrize("words", [["a"], ["=b"], ["a="], ["a=b", "--map", "a=c"]])
+def test_map_of_another_form_is_a_usage_error(
+    write_job: WriteJob, capsys: Captured, words: list[str]
+) -> None:
+    assert main(["run", write_job("execute()"), "--map", *words]) == 2
+    assert "--map" in capsys.readouterr().err
+
+
+def test_restore_plan_of_what_is_no_savepoint_says_so(
+    home: Path, write_job: WriteJob, capsys: Captured
+) -> None:
+    """Also when the script would swallow the error."""
+    job = write_job(
+        "from streamlet import StreamExecutionEnvironment\n"
+        "env = StreamExecutionEnvironment.get_execution_environment()\n"
+        "env.from_collection([1]).print()\n"
+        "try:\n    env.execute()\nexcept Exception:\n    pass"
+    )
+    assert main(["restore-plan", "no-savepoint", job]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "there is no checkpoint or savepoint in" in captured.err
 
 
 @pytest.mark.parametrize("words", [["plan"], ["run", "--dry-run"]])

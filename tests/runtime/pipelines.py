@@ -28,6 +28,7 @@ QUICK: dict[str, Any] = {
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": 20,
     "restart-strategy.fixed-delay.delay": 0,
+    "sink.committer.retries": 0,
 }
 
 

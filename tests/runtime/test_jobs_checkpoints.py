@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from streamlet.checkpoint.manifest import read_manifest
 from streamlet.checkpoint.operator_state import read_operator_state
 from streamlet.checkpoint.row_files import read_file
 from streamlet.connectors.datagen import DataGenSource
-from streamlet.errors import TransientError
+from streamlet.errors import FatalError, TransientError
 from streamlet.sink import Sink, SinkWriter, WriterContext
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
@@ -45,6 +45,17 @@ def checkpoints_below(root: Path) -> list[Path]:
     )
 
 
+def failing_at(record: Any) -> Callable[[Any], Any]:
+    """Ends the job at this record, for good: checkpoints of a job that has finished are gone."""
+
+    def fail(value: Any) -> Any:
+        if value == record:
+            raise FatalError("enough")
+        return value
+
+    return fail
+
+
 @pytest.mark.parametrize("kind", ["absolute", "relative", "link"])
 def test_retained_checkpoints_are_whole_wherever_their_directory_is(
     home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -58,8 +69,10 @@ def test_retained_checkpoints_are_whole_wherever_their_directory_is(
     directory = "kept" if kind == "relative" else str(root)
     partitions, sink = records_of(1, 24), GatedListSink()
     env = environment(execution__checkpointing__dir=directory)
-    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
-    env.execute("totals")
+    source = SteppedSource(partitions, sink.gate)
+    totals_pipeline(env, source, sink, [failing_at(partitions["p0"][-1])])
+    with pytest.raises(FatalError):
+        env.execute("totals")
     kept = checkpoints_below(root)
     assert len(kept) == 2
     for checkpoint in kept:
@@ -69,8 +82,10 @@ def test_retained_checkpoints_are_whole_wherever_their_directory_is(
 def test_sweep_leaves_no_file_that_no_checkpoint_needs(home: Path) -> None:
     partitions, sink = records_of(2, 24), GatedListSink()
     env = environment(parallelism__default=2, execution__checkpointing__num_retained=1)
-    totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
-    env.execute("totals")
+    source = SteppedSource(partitions, sink.gate)
+    totals_pipeline(env, source, sink, [failing_at(partitions["p1"][-1])])
+    with pytest.raises(FatalError):
+        env.execute("totals")
     (kept,) = checkpoints_below(home / "checkpoints")
     named = {Path(entry.path).name for entry in read_manifest(RealDisk(), kept).files()}
     assert {path.name for path in (kept.parent / "state").iterdir()} <= named
@@ -90,7 +105,16 @@ def test_damaged_older_checkpoint_is_no_reason_to_fail(home: Path) -> None:
     totals_pipeline(env, SteppedSource(partitions, sink.gate), sink, [vandal])
     env.execute("totals")
     assert sorted(sink.values) == totals_of(partitions)
-    assert_whole(checkpoints_below(home / "checkpoints")[-1])
+
+
+def test_finished_job_leaves_its_record_and_nothing_to_go_on_from(home: Path) -> None:
+    """CP-61: whoever stops it instead, or sees it fail, keeps what it can go on from."""
+    partitions, sink = records_of(1, 24), GatedListSink()
+    totals_pipeline(env := environment(), SteppedSource(partitions, sink.gate), sink)
+    run_id = env.execute("totals").job_id
+    run = home / "checkpoints" / "totals" / run_id
+    assert sink.commits > 1
+    assert [path.name for path in run.iterdir()] == ["run.json"]
 
 
 def test_off_means_that_none_are_taken_and_results_are_committed_at_the_end(home: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streamlet import KeyedProcessFunction, RuntimeContext, ValueStateDescriptor
-from streamlet.errors import StateTypeError
+from streamlet.errors import RestoreError
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
     Fuse,
@@ -69,7 +69,7 @@ def test_state_that_does_not_expire_is_as_any_other(first: str, second: str) -> 
         )
         pipeline(env, SteppedSource(partitions, sink.gate), sink, ttl, Fuse())
         if ttl is None:
-            with pytest.raises(StateTypeError, match="'so far'"):
+            with pytest.raises(RestoreError, match="'so far'"):
                 env.execute("totals")
         else:
             env.execute("totals")

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from streamlet.errors import InternalError, StateTypeError
+from streamlet.errors import InternalError, RestoreError, StateTypeError
 from streamlet.state.codec import DEFAULT_CODEC, Encoded, keep
 from streamlet.state.keys import key_group
 from streamlet.state.log import MISSING, TOMBSTONE, Generation, Layout, StateLog
@@ -319,7 +319,7 @@ def test_one_name_is_one_table(open_log: OpenLog) -> None:
         log.flat("a", kind="reducing")
     with pytest.raises(StateTypeError, match="'a'"):
         log.flat("a", owned=True)
-    assert log.state_names() == [("a", "value"), ("m", "map")]
+    assert [(entry.name, entry.kind) for entry in log.entries()] == [("a", "value"), ("m", "map")]
 
 
 def test_restored_state_of_another_shape_is_refused(open_log: OpenLog) -> None:
@@ -328,7 +328,7 @@ def test_restored_state_of_another_shape_is_refused(open_log: OpenLog) -> None:
     rows = checkpoint(log)
     restored = open_log()
     restored.restore(rows)
-    with pytest.raises(StateTypeError, match="'a'"):
+    with pytest.raises(RestoreError, match="'a'"):
         restored.nested("a", Layout.MAP)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from streamlet.checkpoint.readable import readable
-from streamlet.errors import StateTypeError
+from streamlet.errors import RestoreError, StateTypeError
 from streamlet.functions import KeyedStateStore
 from streamlet.state.descriptors import (
     AggregatingStateDescriptor,
@@ -329,7 +329,7 @@ def test_ttl_switched_on_or_off_is_refused(
     rows = list(log.write(log.freeze()))
     again = open_log()
     again.restore(rows)
-    with pytest.raises(StateTypeError, match="'mine'"):
+    with pytest.raises(RestoreError, match="'mine'"):
         get(store_of(again), after)
     get(store_of(again), before)
 

@@ -1,0 +1,27 @@
+"""The log of a run on a disk that takes nothing."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from streamlet.runtime.job_log import open_log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_log_that_cannot_be_written_is_told_once_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every message once came with a traceback of the logging module's own on stderr."""
+    log = tmp_path / "logs" / "job" / "run.log"
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+    close = open_log(tmp_path, "job", "run")
+    for number in range(3):
+        logging.getLogger("streamlet.job").info("message %d", number)
+    close()
+    assert capfd.readouterr().err == ""
+    told = [record.getMessage() for record in caplog.records if "cannot be" in record.getMessage()]
+    assert told == [f"the log cannot be written: {log}: No space left on device"]
