@@ -81,6 +81,32 @@ class SimulatedDisk:
             directory.synced.setdefault(part, made)
             directory = made
 
+    def make_directories(self, path: Path) -> list[Path]:
+        """As `make_directory`, but durable only once the given directories were synced."""
+        changed: list[Path] = []
+        for missing in [p for p in (*reversed(path.parents), path) if self._find(p) is None]:
+            self._check_space(0)
+            self._directory(missing.parent).change({missing.name: DirectoryNode()})
+            changed.append(missing.parent)
+        if not self.is_directory(path):
+            raise FileExistsError(errno.EEXIST, "a file is in the way", str(path))
+        return changed
+
+    def sync_file(self, path: Path) -> None:
+        """Makes the content of a closed file durable; its name is another matter."""
+        node = self._file(path)
+        node.synced_bytes = len(node.content)
+
+    def exists(self, path: Path) -> bool:
+        return self._find(path) is not None
+
+    def is_directory(self, path: Path) -> bool:
+        return isinstance(self._find(path), DirectoryNode)
+
+    def open(self, path: Path) -> OpenedFile:
+        """The file from its beginning."""
+        return OpenedFile(self._file(path))
+
     def sync_directory(self, path: Path) -> None:
         self._directory(path).sync()
 
@@ -131,6 +157,35 @@ class SimulatedDisk:
         if not isinstance(node, FileNode):
             raise FileNotFoundError(errno.ENOENT, "No such file", str(path))
         return node
+
+
+class OpenedFile(io.RawIOBase):
+    """A file being read; what is appended to it meanwhile can be read too."""
+
+    def __init__(self, node: FileNode) -> None:
+        super().__init__()
+        self.node = node
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self.node.content)}
+        self._position = start[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        part = self.node.content[self._position : self._position + len(buffer)]
+        buffer[: len(part)] = part
+        self._position += len(part)
+        return len(part)
 
 
 class _OpenFile(io.BytesIO):

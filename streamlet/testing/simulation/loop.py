@@ -20,6 +20,9 @@ STEP_S: Final = 0.000_02
 """What one turn of the loop costs, so that time also goes by while there is work."""
 THREAD_S: Final = 0.004
 """Work in a thread begins up to so much later, and its result is known so much later again."""
+LATE_STEPS: Final = 0.1
+"""So many steps of tasks are late, by at most STEP_LATE_S."""
+STEP_LATE_S: Final = 0.004
 TIMER_S: Final = 0.001
 """A timer is at most so late."""
 MAX_STEPS: Final = 400_000
@@ -42,6 +45,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._random = random
         self._points = points
+        self.thread_s = THREAD_S
+        """A slow disk makes it more."""
         self._now_s = start_s
         self._end_s = start_s + MAX_TIME_S
         self._steps = 0
@@ -76,12 +81,25 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         late_s = self._random.random() * TIMER_S
         return super().call_at(when + late_s, callback, *args, context=context)
 
+    def call_soon(
+        self,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Steps of tasks may be late, as on a machine that is busy: barriers then drift apart."""
+        is_step = isinstance(getattr(callback, "__self__", None), asyncio.Task)
+        if is_step and self._random.random() < LATE_STEPS:
+            late_s = self._random.random() * STEP_LATE_S
+            return self.call_later(late_s, callback, *args, context=context)
+        return super().call_soon(callback, *args, context=context)
+
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, work: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
         """Runs the work in one step, later; its result is known later again."""
         future: asyncio.Future[T] = self.create_future()
-        self.call_later(self._random.random() * THREAD_S, self._work, future, work, args)
+        self.call_later(self._random.random() * self.thread_s, self._work, future, work, args)
         return future
 
     async def create_server(self, *args: Any, **options: Any) -> Any:
@@ -100,7 +118,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """After the process died: lets its coroutines end, which have no effect any more."""
         self._is_unwinding = True
         for _ in range(UNWINDING_ROUNDS):
-            pending = asyncio.all_tasks(self)
+            pending = sorted(asyncio.all_tasks(self), key=_age)  # a set has no order of its own
             if not pending:
                 break
             for task in pending:
@@ -129,12 +147,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if not future.done():
                 settle(outcome)
 
-        self.call_later(self._random.random() * THREAD_S, done)
+        self.call_later(self._random.random() * self.thread_s, done)
 
     def _stuck(self, what: str) -> str:
         text = io.StringIO(f"{what}\n")
         text.seek(0, io.SEEK_END)
-        for task in sorted(asyncio.all_tasks(self), key=lambda task: task.get_name()):
+        for task in sorted(asyncio.all_tasks(self), key=_age):
             task.print_stack(limit=4, file=text)
         return text.getvalue()
 
@@ -143,6 +161,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nothing waits outside the loop that would have to be woken."""
+
+
+def _age(task: asyncio.Task[Any]) -> int:
+    """Tasks are numbered as they are made, over all loops of the program."""
+    return int(task.get_name().rpartition("-")[2])
 
 
 def _no_sockets() -> OSError:

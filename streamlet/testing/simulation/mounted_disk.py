@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from streamlet.testing.simulation.crash_points import CrashPoints
 from streamlet.testing.simulation.disk import SimulatedDisk
+
+OUTPUT: Final = "output"
+"""Where file sinks write."""
+SAVEPOINTS: Final = "savepoints"
+_JOB_DEPTH: Final = 2
+"""Savepoints lie in a directory per job below that of all savepoints."""
 
 
 class MountedDisk:
@@ -64,19 +70,38 @@ class MountedDisk:
         self._points.reach(f"after-{kind}-remove")
 
 
+_FILES: Final = {
+    "manifest.json": "manifest",
+    "run.json": "run-record",
+    "operator-state.parquet": "operator-state",
+    "state": "state-directory",
+}
+
+
 def kind_of(path: Path) -> str:
-    """What a path of a checkpoint directory is, by its name."""
-    name = path.name.removeprefix(".").removesuffix(".inprogress")
-    files = {
-        "manifest.json": "manifest",
-        "run.json": "run-record",
-        "operator-state.parquet": "operator-state",
-        "state": "state-directory",
-    }
-    if name in files:
-        return files[name]
+    """What a path is: of a checkpoint directory by its name, elsewhere by its place too."""
+    if OUTPUT in path.parts:
+        return _kind_of_output(path)
+    kind = _kind_by_name(path.name.removeprefix(".").removesuffix(".inprogress"))
+    if SAVEPOINTS in path.parts:
+        depth = len(path.parts) - path.parts.index(SAVEPOINTS)
+        if kind is not None:
+            return f"savepoint-{kind}"
+        return "savepoint-directory" if depth > _JOB_DEPTH else "savepoints-directory"
+    if kind is not None:
+        return kind
+    return "scratch-directory" if "scratch" in path.parts else "run-directory"
+
+
+def _kind_of_output(path: Path) -> str:
+    if path.name == OUTPUT or "=" in path.name:
+        return "output-directory"
+    return "output-journal" if "committed" in path.name else "output-file"
+
+
+def _kind_by_name(name: str) -> str | None:
+    if name in _FILES:
+        return _FILES[name]
     if name.endswith(".parquet"):
         return "keyed-state"
-    if name.startswith("chk-"):
-        return "checkpoint-directory"
-    return "scratch-directory" if "scratch" in path.parts else "run-directory"
+    return "checkpoint-directory" if name.startswith("chk-") else None

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from streamlet.errors import FatalError
+from streamlet.errors import FatalError, RestoreError
 from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
 from streamlet.testing.simulation.crash_points import CrashPoints
+from streamlet.testing.simulation.file_disk import SimulatedFileDisk
 
 Transaction: TypeAlias = tuple[str, int, int]
 """(run id, writer, checkpoint id)"""
@@ -18,15 +19,21 @@ Transaction: TypeAlias = tuple[str, int, int]
 class Output:
     """What an outside system would keep: prepared transactions and committed records."""
 
-    values: list[Any] = field(default_factory=list)
-    """The committed records, in the order of the commits."""
+    committed: dict[Transaction, list[Any]] = field(default_factory=dict)
+    """Visible, in the order of the commits."""
     prepared: dict[Transaction, list[Any]] = field(default_factory=dict)
     """Durable, and not yet visible."""
     sent: dict[Transaction, list[Any]] = field(default_factory=dict)
     """Neither: a crash loses it."""
-    committed: set[Transaction] = field(default_factory=set)
     writers: int = 0
     """How many there were; each has a number of its own."""
+    disk: SimulatedFileDisk | None = None
+    """The disk as the running process sees it, for pipelines that read and write files."""
+
+    @property
+    def values(self) -> list[Any]:
+        """The committed records, in the order of the commits."""
+        return [value for values in self.committed.values() for value in values]
 
     def crash(self) -> None:
         """The process that was sending is gone."""
@@ -38,8 +45,25 @@ class Output:
             return
         if transaction not in self.prepared:
             raise FatalError(f"transaction {transaction} is to be committed and was never durable")
-        self.committed.add(transaction)
-        self.values += self.prepared.pop(transaction)
+        self.committed[transaction] = self.prepared.pop(transaction)
+
+    def recover(self, ctx: RestoreContext) -> None:
+        """Rolls back what earlier attempts prepared and no checkpoint speaks of.
+
+        What they committed after the restored checkpoint would come twice: RestoreError, or it is
+        withdrawn if the job was told to discard it.
+        """
+        runs = set(ctx.run_ids)
+        later = [t for t in self.committed if t[0] in runs and t[2] > ctx.checkpoint_id]
+        if later and ctx.later_output != "discard":
+            raise RestoreError(
+                f"output of checkpoint {later[-1][2]} was committed, and the job is to go on from "
+                f"checkpoint {ctx.checkpoint_id}: it would come twice"
+            )
+        for transaction in later:
+            del self.committed[transaction]
+        for transaction in [t for t in self.prepared if t[0] in runs]:
+            del self.prepared[transaction]
 
 
 class SimulatedSink(Sink[Any]):
@@ -61,11 +85,9 @@ class SimulatedSink(Sink[Any]):
             self._points.reach("after-sink-commit")
 
     def recover(self, ctx: RestoreContext) -> None:
-        """Rolls back what earlier attempts prepared and no checkpoint speaks of."""
+        """Brings the output to just the restored checkpoint."""
         self._points.reach("before-sink-recover")
-        runs = set(ctx.run_ids)
-        for transaction in [t for t in self._output.prepared if t[0] in runs]:
-            del self._output.prepared[transaction]
+        self._output.recover(ctx)
         self._points.reach("after-sink-recover")
 
 

@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from streamlet.testing.simulation.crash_points import CRASH_POINTS, Crash, may_fail
-from streamlet.testing.simulation.world import Build, Ended, Fate, Prepare, World, from_build
+from streamlet.runtime.interpreter import tuned_interpreter
+from streamlet.testing.simulation.draws import CLOCKS_WRONG_BY_MS, Draws, rehearsals
+from streamlet.testing.simulation.fates import Fate
+from streamlet.testing.simulation.files import Files
+from streamlet.testing.simulation.minimise import minimised
+from streamlet.testing.simulation.report import SimulationFailure, SimulationReport
+from streamlet.testing.simulation.world import (
+    Build,
+    FileBuild,
+    Prepare,
+    World,
+    from_build,
+    from_file_build,
+)
 
-MAX_CRASHES: Final = 4
-ERRORS: Final = (0, 0, 0, 1, 2)
-"""How many operations fail in one process."""
-CLOCKS_WRONG_BY_MS: Final = (0, 0, 0, -3_600_000, 60_000)
-KILLED: Final = 0.4
-"""How many crashes end the process alone and leave the disk as it is."""
 SHOWN: Final = 3
-
-
-class SimulationFailure(AssertionError):
-    """A run with crashes did not end as the run without; says how to repeat it."""
-
-    def __init__(self, seed: int, schedule: list[Fate], what: str) -> None:
-        processes = "\n".join(f"  process {n}: {fate}" for n, fate in enumerate(schedule, 1))
-        super().__init__(
-            f"seed {seed}: {what}\n{processes}\nrepeat it: simulate(build, seeds=[{seed}])"
-        )
-        self.seed = seed
-        self.schedule = schedule
-
-
-@dataclass(slots=True)
-class SimulationReport:
-    """What was run and what it went through."""
-
-    seeds: list[int] = field(default_factory=list)
-    processes: int = 0
-    crashes: Counter[str] = field(default_factory=Counter)
-    """By crash point: how often a process died there."""
-    errors: Counter[str] = field(default_factory=Counter)
-    """By crash point: how often an operation failed there and the process went on."""
-    passed: Counter[str] = field(default_factory=Counter)
-    """By crash point: how often a process came by."""
-    records: int = 0
-    """Records of output that were compared."""
-    schedules: dict[int, str] = field(default_factory=dict)
-    """By seed: a hash of what happened and when."""
-
-    def add(self, other: SimulationReport) -> None:
-        """Sums up."""
-        self.seeds += other.seeds
-        self.processes += other.processes
-        self.crashes += other.crashes
-        self.errors += other.errors
-        self.passed += other.passed
-        self.records += other.records
-        self.schedules |= other.schedules
-
-    def unlisted(self) -> set[str]:
-        """Points that were passed and are not in the list."""
-        return set(self.passed) - CRASH_POINTS
-
-    def __str__(self) -> str:
-        return (
-            f"{len(self.seeds)} seeds, {self.processes} processes, "
-            f"{self.crashes.total()} crashes at {len(self.crashes)} of {len(CRASH_POINTS)} points "
-            f"({len(self.passed)} passed), {self.errors.total()} errors, "
-            f"{self.records} records compared"
-        )
+REHEARSAL_SEED: Final = 0
 
 
 def simulate(
@@ -83,7 +37,10 @@ def simulate(
     parallelisms: Sequence[int] = (1, 2, 3),
     is_clock_right: bool = False,
 ) -> SimulationReport:
-    """Runs the pipeline once without a crash, then once per seed with crashes, and compares.
+    """Runs the pipeline without a crash, then with crashes, and compares.
+
+    First a process dies once at each crash point that the pipeline comes by; then each seed draws
+    crashes and other mischief for up to five processes.
 
     `build(env, sink)` builds it over sources that can be replayed, `ReplayedSource` for one. The
     output must not depend on the order in which subtasks work. `expected` is the right output, as
@@ -91,114 +48,188 @@ def simulate(
     process runs with one of the `parallelisms`; some have a wrong time of day, unless the output
     depends on that and `is_clock_right`.
     Raises SimulationFailure for the first seed whose output differs, as a multiset, or that fails
-    or hangs.
+    or hangs, with its schedule cut to what the failure needs.
     """
-    simulation = _Simulation(from_build(build), dict(config or {}), parallelisms)
-    if is_clock_right:
-        simulation.clocks_wrong_by_ms = (0,)
-    with _quiet():
-        simulation.run_golden(expected)
-        for seed in seeds:
-            simulation.run_seed(seed)
+    simulation = Simulation(
+        from_build(build), config, parallelisms=parallelisms, is_clock_right=is_clock_right
+    )
+    return simulation.run(seeds, expected)
+
+
+def simulate_files(
+    build: FileBuild,
+    files: Files,
+    seeds: Iterable[int],
+    *,
+    config: Mapping[str, Any] | None = None,
+    expected: Iterable[Any] | None = None,
+    parallelisms: Sequence[int] = (1, 2, 3),
+) -> SimulationReport:
+    """As `simulate`, for a pipeline from files to files.
+
+    `build(env, disk)` gives the disk to its `FileSource(INPUT_DIRECTORY, ..., disk=disk)` and its
+    `FileSink(OUTPUT_DIRECTORY, ..., disk=disk)`. What readers see is looked at whenever a process
+    ends: no file may be torn, change, or be gone later.
+    """
+    simulation = Simulation(from_file_build(build), config, parallelisms=parallelisms, files=files)
+    return simulation.run(seeds, expected)
+
+
+def simulate_schedule(
+    build: Build | FileBuild,
+    seed: int,
+    schedule: Sequence[Fate],
+    *,
+    config: Mapping[str, Any] | None = None,
+    expected: Iterable[Any] | None = None,
+    files: Files | None = None,
+) -> SimulationReport:
+    """Runs just these processes, and then one that nothing happens to; compares as `simulate` does.
+
+    It repeats what the text of a SimulationFailure says. `seed` decides what the schedule leaves
+    open: how long everything takes, and what a loss of power takes with it. `build` is for
+    `simulate_files` if there are `files`.
+    """
+    prepare = (
+        from_build(cast(Build, build)) if files is None else from_file_build(cast(FileBuild, build))
+    )
+    simulation = Simulation(prepare, config, files=files)
+    with quiet():
+        simulation.expect(expected)
+        simulation.run_schedule(seed, schedule)
     return simulation.report
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Processes that die by the hundred have nothing to log that a reader could use."""
     logger = logging.getLogger("streamlet")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        # Around them all: each of them sets it back, and would let garbage be looked for.
+        with tuned_interpreter(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         logger.setLevel(level)
 
 
-class _Simulation:
+class Simulation:
+    """One pipeline and its right output, run in as many worlds as there are seeds."""
+
     def __init__(
-        self, prepare: Prepare, config: dict[str, Any], parallelisms: Sequence[int]
+        self,
+        prepare: Prepare,
+        config: Mapping[str, Any] | None = None,
+        *,
+        parallelisms: Sequence[int] = (1, 2, 3),
+        is_clock_right: bool = False,
+        files: Files | None = None,
     ) -> None:
         self.report = SimulationReport()
         self._prepare = prepare
-        self._config = config
-        self._parallelisms = parallelisms
-        self.clocks_wrong_by_ms: Sequence[int] = CLOCKS_WRONG_BY_MS
+        self._files = files
+        self._config = dict(config or {})
+        self._parallelism = max(parallelisms)
+        self._draws = Draws(parallelisms, (0,) if is_clock_right else CLOCKS_WRONG_BY_MS)
         self._golden: Counter[str] | None = None
-        self._passages: Counter[str] = Counter()
-        """By crash point, how often it is passed: the same for every seed, so that a seed alone
-        says where its crashes are."""
 
-    def run_golden(self, expected: Iterable[Any] | None) -> None:
-        """Without crashes; and once with one, to see what a resumed run comes by."""
+    def run(
+        self, seeds: Iterable[int], expected: Iterable[Any] | None, *, sweep: bool = True
+    ) -> SimulationReport:
+        """Rehearses, dies once at each point if it is to, and runs all these seeds."""
+        with quiet():
+            self.rehearse(expected)
+            if sweep:
+                self.sweep()
+            for seed in seeds:
+                self.run_seed(seed)
+        return self.report
+
+    def expect(self, expected: Iterable[Any] | None) -> None:
+        """Sets the right output; without one a run without crashes gives it."""
         if expected is not None:
             self._golden = Counter(map(repr, expected))
-        whole = Fate(parallelism=max(self._parallelisms))
-        world = self._run(0, [whole])
-        self._golden = Counter(map(repr, world.output.values))
-        self._run(0, [replace(whole, crash=Crash("before-task-ack-message", 3)), whole])
-        self._passages = Counter(self.report.passed)
+            return
+        world = self._run(REHEARSAL_SEED, [Fate(parallelism=self._parallelism)])
+        self._golden = Counter(map(repr, world.result()))
+
+    def rehearse(self, expected: Iterable[Any] | None = None) -> None:
+        """Runs once without crashes, and a few times to learn by what points processes come."""
+        self.expect(expected)
+        for schedule in rehearsals(self._parallelism):
+            self._run(REHEARSAL_SEED, schedule, is_rehearsal=True)
+
+    def sweep(self) -> None:
+        """Dies once at each point that the rehearsals came by."""
+        for schedule in self._draws.sweep():
+            self.run_schedule(REHEARSAL_SEED, schedule)
 
     def run_seed(self, seed: int) -> None:
-        """With up to four crashes."""
-        # Not the world's own numbers: what they are used for depends on the schedule.
-        random = Random(f"fates of {seed}")
-        count = random.randint(1, MAX_CRASHES)
-        fates = [self._draw_fate(random, count) for _ in range(count)]
-        last = Fate(parallelism=random.choice(self._parallelisms))
-        world = self._run(seed, [*fates, last])
+        """Runs what the seed draws; `rehearse` comes first."""
+        world = self.run_schedule(seed, self._draws.fates(seed))
         self.report.seeds.append(seed)
         self.report.schedules[seed] = world.schedule_hash()
 
-    def _draw_fate(self, random: Random, count: int) -> Fate:
-        """The more processes there are to be, the earlier each dies, so that all of them come."""
-        crash = self._draw(random, sorted(self._passages), count)
-        fallible = [point for point in sorted(self._passages) if may_fail(point)]
-        errors = [self._draw(random, fallible, 2) for _ in range(random.choice(ERRORS))]
-        wrong_by_ms = random.choice(self.clocks_wrong_by_ms)
-        has_power = random.random() < KILLED
-        parallelism = random.choice(self._parallelisms)
-        return Fate(crash, has_power, tuple(errors), wrong_by_ms, parallelism)
+    def run_schedule(self, seed: int, schedule: Sequence[Fate]) -> World:
+        """Runs these processes; raises SimulationFailure with the least schedule that fails."""
+        try:
+            return self._run(seed, schedule)
+        except SimulationFailure as failure:
+            raise self._least(failure) from failure.__cause__
 
-    def _draw(self, random: Random, points: Sequence[str], count: int) -> Crash:
-        """A point by its name, then one of its passages: rare points are tried as often."""
-        point = random.choice(points)
-        return Crash(point, random.randint(1, max(1, self._passages[point] // (2 * count))))
+    def _least(self, failure: SimulationFailure) -> SimulationFailure:
+        found = failure
 
-    def _run(self, seed: int, schedule: Iterable[Fate]) -> World:
-        world = World(self._prepare, seed, self._config)
+        def fails(schedule: list[Fate]) -> bool:
+            nonlocal found
+            try:
+                self._run(failure.seed, schedule)
+            except SimulationFailure as repeated:
+                found = repeated
+                return True
+            return False
+
+        minimised(failure.schedule, fails)
+        return found
+
+    def _run(self, seed: int, schedule: Sequence[Fate], *, is_rehearsal: bool = False) -> World:
+        world = World(self._prepare, seed, self._config, self._files)
         happened: list[Fate] = []
-        for fate in schedule:
+        for fate in (*schedule, Fate()):
             happened.append(fate)
             try:
                 ended = world.run_process(fate)
+                self.report.count(fate, ended)
+                if is_rehearsal:
+                    self._draws.learn(happened, ended.hits)
+                if ended.is_finished or ended.is_refused:
+                    self._compare(world.result(), is_whole=ended.is_finished)
+                    return world
             except Exception as error:
-                what = f"the job failed or hung: {type(error).__name__}: {error}"
-                raise SimulationFailure(seed, happened, what) from error
-            self._count(fate, ended)
-            if ended.is_finished:
-                break
-        self._compare(seed, happened, world)
-        return world
+                raise SimulationFailure(seed, happened, _what(error)) from error
+        raise SimulationFailure(seed, happened, "the job did not come to its end")
 
-    def _count(self, fate: Fate, ended: Ended) -> None:
-        self.report.processes += 1
-        self.report.passed += ended.hits
-        if fate.crash is not None and ended.has_crashed:
-            self.report.crashes[fate.crash.point] += 1
-        self.report.errors += Counter(
-            error.point for error in fate.errors if ended.hits[error.point] >= error.occurrence
-        )
-
-    def _compare(self, seed: int, schedule: list[Fate], world: World) -> None:
-        got = Counter(map(repr, world.output.values))
+    def _compare(self, values: Iterable[Any], *, is_whole: bool) -> None:
+        """Output that is there must be right; after a refused restore some may be missing."""
+        got = Counter(map(repr, values))
         self.report.records += got.total()
-        if self._golden is None or got == self._golden:
+        if self._golden is None:
             return
         lost, surplus = self._golden - got, got - self._golden
-        raise SimulationFailure(
-            seed,
-            schedule,
-            f"the output differs: {lost.total()} records are missing {sorted(lost)[:SHOWN]}, "
-            f"{surplus.total()} are too many {sorted(surplus)[:SHOWN]}",
-        )
+        if surplus or (lost and is_whole):
+            raise _Difference(
+                f"the output differs: {lost.total()} records are missing {sorted(lost)[:SHOWN]}, "
+                f"{surplus.total()} are too many {sorted(surplus)[:SHOWN]}",
+            )
+
+
+class _Difference(AssertionError):
+    """The output is not what it is without crashes."""
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, _Difference):
+        return str(error)
+    return f"the job failed or hung: {type(error).__name__}: {error}"

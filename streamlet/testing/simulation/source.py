@@ -56,8 +56,9 @@ class _Reader(PartitionReader[Any]):
         if self._next >= len(self._values):
             self._lingering_polls -= 1
             return None if self._lingering_polls < 0 else []
-        start, self._next = self._next, self._next + min(max_records, STEP_RECORDS)
-        return self._values[start : self._next]
+        values = self._values[self._next : self._next + min(max_records, STEP_RECORDS)]
+        self._next += len(values)
+        return values
 
     def position(self) -> int:
         return self._next

@@ -2,91 +2,78 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeAlias
 
 from streamlet.api.environment import StreamExecutionEnvironment
+from streamlet.checkpoint.manifest import MANIFEST_NAME
 from streamlet.checkpoint.storage import CheckpointStorage
-from streamlet.clock import Clock
+from streamlet.connectors.files.disk import FileDisk
 from streamlet.errors import ConfigError, RestoreError, TransientError
-from streamlet.runtime.job import Job
-from streamlet.runtime.machine import Machine
 from streamlet.runtime.setup import JobRequest, JobResult
 from streamlet.sink import Sink
-from streamlet.testing.simulation.crash_points import Crash, CrashPoints, ProcessDeath
+from streamlet.testing.simulation.crash_points import CrashPoints, ProcessDeath
 from streamlet.testing.simulation.disk import SimulatedDisk
-from streamlet.testing.simulation.link import SimulatedLink
-from streamlet.testing.simulation.loop import SimulatedLoop
-from streamlet.testing.simulation.mounted_disk import MountedDisk
-from streamlet.testing.simulation.output import Output, SimulatedSink
+from streamlet.testing.simulation.fates import Fate, Flip
+from streamlet.testing.simulation.files import Files, VisibleFiles
+from streamlet.testing.simulation.mounted_disk import SAVEPOINTS
+from streamlet.testing.simulation.output import Output, SimulatedSink, Transaction
+from streamlet.testing.simulation.process import Process
 
 Build: TypeAlias = Callable[[StreamExecutionEnvironment, Sink[Any]], None]
 """Builds the pipeline under test; every process builds it anew."""
+
+FileBuild: TypeAlias = Callable[[StreamExecutionEnvironment, FileDisk], None]
+"""As `Build`, of a pipeline from files to files: its source and sink are given the disk."""
 
 Prepare: TypeAlias = Callable[[Mapping[str, Any], Output, CrashPoints], JobRequest]
 """What one process is to run, under this configuration; its name and `resume` are the world's."""
 
 _FAILURES: Final = (OSError, TransientError, RestoreError, ConfigError)
 """With these a job may end when an operation of the disk or of the sink has failed."""
+_REMOVAL: Final = "before-output-file-remove"
 JOB_NAME: Final = "simulated"
 CHECKPOINTS: Final = Path("/simulated/checkpoints")
-SCRATCH: Final = Path("/simulated/scratch")
+SAVEPOINT_DIRECTORY: Final = Path("/simulated") / SAVEPOINTS
 START_S: Final = 1_700_000_000.0
+SLOW_THREAD_S: Final = 0.1
+SLOW_FOR_S: Final = 1.0
+"""For so long a slow disk is slow: no checkpoint is complete in time meanwhile."""
 SETTINGS: Final[Mapping[str, Any]] = {
     "execution.batch-size": 8,
     "execution.buffer-timeout": "5ms",
     "execution.checkpointing.dir": str(CHECKPOINTS),
     "execution.checkpointing.interval": "30ms",
+    "execution.checkpointing.savepoint-dir": str(SAVEPOINT_DIRECTORY),
+    "execution.checkpointing.timeout": "250ms",
+    "execution.checkpointing.tolerable-failed-checkpoints": 1,
     "pipeline.auto-watermark-interval": "20ms",
-    "restart-strategy.fixed-delay.delay": "20ms",
-    "state.backend.type": "heap",
+    "restart-strategy.exponential-delay.initial-backoff": "20ms",
+    "restart-strategy.exponential-delay.max-backoff": "1s",
+    "sink.committer.retries": 0,
+    "state.backend.memory": "64mb",
 }
-"""Small batches and frequent checkpoints, so that a short input meets many of them."""
-
-
-class SimulatedClock:
-    """The loop's time as a `Clock`; the time of day may be wrong by so much."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, wrong_by_ms: int = 0) -> None:
-        self._loop = loop
-        self._wrong_by_ms = wrong_by_ms
-
-    def now_ms(self) -> int:
-        return int(self._loop.time() * 1_000) + self._wrong_by_ms
-
-    def monotonic_s(self) -> float:
-        return self._loop.time()
+"""Small batches and frequent checkpoints, so that a short input meets many of them; a slow disk
+makes some of them expire."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What is to happen to one process."""
+class Savepoint:
+    """A savepoint that a client was told of."""
 
-    crash: Crash | None = None
-    has_power: bool = False
-    """A crash ends the process alone: what was not synced is there, and may yet be lost."""
-    errors: tuple[Crash, ...] = ()
-    """Where an operation fails with OSError, and the process lives on."""
-    clock_wrong_by_ms: int = 0
-    parallelism: int = 1
-
-    def __str__(self) -> str:
-        parts = [f"parallelism {self.parallelism}"]
-        parts += [f"error at {error}" for error in self.errors]
-        if self.clock_wrong_by_ms:
-            parts.append(f"clock wrong by {self.clock_wrong_by_ms} ms")
-        end = "process killed" if self.has_power else "power lost"
-        parts.append("no crash" if self.crash is None else f"{end} at {self.crash}")
-        return ", ".join(parts)
+    path: Path
+    transactions: frozenset[Transaction]
+    """What was prepared when it was whole: a restore may have to commit it."""
+    removals: int
+    """How many output files were removed before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """How a process ended."""
 
@@ -94,6 +81,16 @@ class Ended:
     """It came to the end of the job."""
     has_crashed: bool
     hits: Counter[str]
+    """By crash point: how often it came by."""
+    is_refused: bool = False
+    """It would not restore what is damaged: the job has ended, without a wrong result."""
+    savepoints: int = 0
+    """How many savepoints its clients were told of."""
+    has_flipped: bool = False
+    was_full: bool = False
+    """Whether the disk was full for a while."""
+    result: JobResult | None = None
+    """What became of the job, if the process lived to tell."""
 
 
 def from_build(build: Build) -> Prepare:
@@ -109,10 +106,26 @@ def from_build(build: Build) -> Prepare:
     return prepare
 
 
+def from_file_build(build: FileBuild) -> Prepare:
+    """As `from_build`, for pipelines whose output is files."""
+
+    def prepare(config: Mapping[str, Any], output: Output, points: CrashPoints) -> JobRequest:
+        assert output.disk is not None
+        env = StreamExecutionEnvironment(config)
+        build(env, output.disk)
+        request = JobRequest(env.get_execution_plan(), JOB_NAME, env.config)
+        env.graph.forget_executed()
+        return request
+
+    return prepare
+
+
 class World:
     """A disk, a place for output, and a clock that goes on while no process runs."""
 
-    def __init__(self, prepare: Prepare, seed: int, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, prepare: Prepare, seed: int, config: Mapping[str, Any], files: Files | None = None
+    ) -> None:
         self.disk = SimulatedDisk()
         self.output = Output()
         self.random = Random(seed)
@@ -120,6 +133,16 @@ class World:
         self._config = {**SETTINGS, **config}
         self._now_s = START_S
         self._trace = hashlib.sha256()
+        self._savepoint: Savepoint | None = None
+        """The latest one."""
+        self._is_damaged = False
+        self._discards = False
+        """A restore from a savepoint was begun and may not have discarded later output yet."""
+        self._removals = 0
+        self._visible: VisibleFiles | None = None
+        if files is not None:
+            files.lay_out(self.disk)
+            self._visible = VisibleFiles(files, self.disk)
 
     def schedule_hash(self) -> str:
         """Equal for two runs in which the same happened at the same times."""
@@ -127,54 +150,144 @@ class World:
 
     def run_process(self, fate: Fate) -> Ended:
         """Starts or resumes the job; runs it to its end, to its crash, or until it has failed."""
-        points = CrashPoints(fate.crash, fate.errors)
-        loop = SimulatedLoop(Random(self.random.random()), points, self._now_s)
-        clock = SimulatedClock(loop, fate.clock_wrong_by_ms)
+        process = Process(fate, self.disk, self.random, self._now_s)
+        self.output.disk = process.disk
+        ended = Ended(False, False, process.points.hits)
+        ended.has_flipped = fate.flip is not None and self._flip(fate.flip)
+        self._prepare_disk(process, ended)
         try:
-            machine = self._machine(loop, clock, points)
-            result = loop.run_until_complete(self._run_job(points, machine, fate.parallelism))
-            assert result.state == "FINISHED", f"the job ended as {result.state}"
+            result = process.run(
+                lambda: self._request(process), lambda path: self._on_savepoint(path, ended)
+            )
+            ended.result = result
+            ended.is_finished = result.state == "FINISHED" and result.savepoint_path is None
+            self._look()
+            if ended.is_finished and self._visible is not None:
+                self._visible.check_kept()
         except (ProcessDeath, Exception) as error:
-            # Asked for first: in a dying process one error may follow another.
-            has_crashed, points.is_dead = points.is_dead, True
-            loop.unwind()
-            has_failed = points.has_failed and isinstance(error, _FAILURES)
-            if not has_crashed and not has_failed:
-                raise
-            if has_crashed and not fate.has_power:
-                self.disk.crash(self.random)
-            self.output.crash()
-            return Ended(False, has_crashed, points.hits)
-        else:
-            return Ended(True, False, points.hits)
+            self._after(error, process, ended)
         finally:
-            self._close(loop, points)
+            self._close(process)
+        return ended
 
-    async def _run_job(self, points: CrashPoints, machine: Machine, parallelism: int) -> JobResult:
-        config = {"parallelism.default": parallelism, **self._config}
-        request = self._prepare(config, self.output, points)
-        job = Job(replace(request, name=JOB_NAME, resume=self._has_earlier_run()), machine)
-        await job.prepare()
-        return await job.run()
+    def result(self) -> list[Any]:
+        """All records that a reader sees."""
+        return self.output.values if self._visible is None else self._visible.records()
 
-    def _machine(self, loop: SimulatedLoop, clock: Clock, points: CrashPoints) -> Machine:
-        random = Random(self.random.random())
-        return Machine(
-            clock=clock,
-            disk=MountedDisk(self.disk, points),
-            random=random,
-            make_token=lambda size: random.randbytes(size).hex(),
-            make_work_directory=lambda: SCRATCH / random.randbytes(4).hex(),
-            link=lambda post: SimulatedLink(loop, random, points, post),
-            is_shared=False,
+    def _prepare_disk(self, process: Process, ended: Ended) -> None:
+        fate, loop, points = process.fate, process.loop, process.points
+        if fate.is_slow:
+            loop.thread_s, quick_s = SLOW_THREAD_S, loop.thread_s
+            loop.call_later(SLOW_FOR_S, setattr, loop, "thread_s", quick_s)
+            points.has_failed = True  # checkpoints may expire
+        if fate.full_disk is None:
+            return
+        for_s = fate.full_disk.for_ms / 1_000
+
+        def fill() -> None:
+            self.disk.capacity_bytes = 0
+            ended.was_full = points.has_failed = True
+            loop.call_later(for_s, free)
+
+        def free() -> None:
+            self.disk.capacity_bytes = None
+
+        points.at(fate.full_disk.point, fate.full_disk.occurrence, fill)
+
+    def _request(self, process: Process) -> JobRequest:
+        """As a service manager does it: resume if there is something to resume."""
+        fate = process.fate
+        config = {
+            "parallelism.default": fate.parallelism,
+            "state.backend.type": fate.backend,
+            **self._config,
+        }
+        request = self._prepare(config, self.output, process.points)
+        path = self._usable_savepoint() if fate.is_from_savepoint else None
+        if path is not None:
+            self._discards = True
+        has_earlier = bool(CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs())
+        return replace(
+            request,
+            name=JOB_NAME,
+            savepoint=path,
+            resume=path is None and has_earlier,
+            later_output="discard" if self._discards else "refuse",
         )
 
-    def _has_earlier_run(self) -> bool:
-        """As a service manager does it: resume if there is something to resume."""
-        return bool(CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs())
+    def _on_savepoint(self, path: str, ended: Ended) -> None:
+        removals = self._removals + ended.hits[_REMOVAL]
+        self._savepoint = Savepoint(Path(path), frozenset(self.output.prepared), removals)
+        ended.savepoints += 1
+        self._check_savepoint()
 
-    def _close(self, loop: SimulatedLoop, points: CrashPoints) -> None:
-        points.is_dead = True  # a generator that is collected later must change nothing
+    def _usable_savepoint(self) -> str | None:
+        """The latest savepoint, unless output that it would commit was rolled back since."""
+        if self._savepoint is None:
+            return None
+        self._check_savepoint()
+        known = self.output.prepared.keys() | self.output.committed.keys()
+        is_whole = self._savepoint.transactions <= known
+        is_untouched = self._savepoint.removals == self._removals
+        return str(self._savepoint.path) if is_whole and is_untouched else None
+
+    def _check_savepoint(self) -> None:
+        """Whoever was told of a savepoint relies on it, also after a loss of power."""
+        assert self._savepoint is not None
+        path = self._savepoint.path
+        assert path / MANIFEST_NAME in self.disk.list(path), "a savepoint that was told of is gone"
+
+    def _flip(self, flip: Flip) -> bool:
+        """Damages a file of the job's checkpoints and savepoints, if there is any."""
+        files = [
+            path
+            for root in (CHECKPOINTS, SAVEPOINT_DIRECTORY)
+            for path in self._files(root)
+            if self.disk.read(path)
+        ]
+        if files:
+            path = files[flip.file % len(files)]
+            self.disk.flip_bit(path, flip.bit % (8 * len(self.disk.read(path))))
+            self._is_damaged = True
+        return bool(files)
+
+    def _files(self, directory: Path) -> Iterator[Path]:
+        for path in self.disk.list(directory):
+            below = list(self._files(path))
+            if below:
+                yield from below
+            elif path.suffix:
+                yield path
+
+    def _after(self, error: BaseException, process: Process, ended: Ended) -> None:
+        """How a process ended that did not end by itself; raises what must not happen."""
+        points = process.points
+        # Asked for first: in a dying process one error may follow another.
+        ended.has_crashed, points.is_dead = points.is_dead, True
+        process.loop.unwind()
+        has_failed = points.has_failed and isinstance(error, _FAILURES)
+        if not ended.has_crashed:
+            ended.is_refused = self._is_damaged and isinstance(error, RestoreError)
+            if not (ended.is_refused or has_failed):
+                raise error
+        self._look()
+        if ended.has_crashed and not process.fate.has_power:
+            self.disk.crash(self.random)
+            self._look()
+        self.output.crash()
+
+    def _look(self) -> None:
+        if self._visible is not None:
+            if self._discards:
+                self._visible.forget()
+            self._visible.look()
+
+    def _close(self, process: Process) -> None:
+        loop, hits = process.loop, process.points.hits
+        if hits["before-deploy-message"]:
+            self._discards = False  # it has recovered its sinks
+        self._removals += hits[_REMOVAL]
+        self.disk.capacity_bytes = None
         self._now_s = loop.time() + self.random.random()
-        self._trace.update(repr((loop.time(), sorted(points.hits.items()))).encode())
-        loop.close()
+        self._trace.update(repr((loop.time(), sorted(hits.items()))).encode())
+        process.close()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from streamlet import (
+    CheckpointedFunction,
     EventTimeSessionWindows,
     KeyedProcessFunction,
     ListStateDescriptor,
+    OperatorStateStore,
+    ProcessFunction,
     RuntimeContext,
     SlidingEventTimeWindows,
+    SnapshotContext,
     StreamExecutionEnvironment,
     TumblingEventTimeWindows,
     ValueStateDescriptor,
@@ -20,9 +26,25 @@ from streamlet import (
 )
 from streamlet import aggregates as agg
 from streamlet.api.windowed import Assigner
+from streamlet.connectors.files.disk import FileDisk
+from streamlet.connectors.files.encoders import JsonLinesEncoder
+from streamlet.connectors.files.formats import LineFormat
+from streamlet.connectors.files.parts import TextParts
+from streamlet.connectors.files.sink import FileSink
+from streamlet.connectors.files.source import FileSource
 from streamlet.sink import Sink
 from streamlet.testing import active, at, idle, watermark
-from streamlet.testing.simulation import ReplayedScript, ReplayedSource
+from streamlet.testing.simulation import (
+    Fate,
+    Files,
+    ReplayedScript,
+    ReplayedSource,
+    SimulationReport,
+    simulate_schedule,
+)
+from streamlet.testing.simulation.files import INPUT_DIRECTORY, OUTPUT_DIRECTORY
+from streamlet.testing.simulation.simulate import Simulation
+from streamlet.testing.simulation.world import FileBuild, from_build, from_file_build
 
 Record: TypeAlias = tuple[str, int, int]
 """(key, timestamp, number)"""
@@ -41,6 +63,35 @@ class Simulated:
     expected: list[Any]
     is_clock_right: bool = False
     """Timers of processing time that wait for a wrong time do not fire before the end."""
+
+    def simulate(self, seeds: Iterable[int], *, sweep: bool = True) -> SimulationReport:
+        """From its source to the simulated sink."""
+        simulation = Simulation(from_build(self.build), is_clock_right=self.is_clock_right)
+        return simulation.run(seeds, self.expected, sweep=sweep)
+
+    def simulate_schedule(self, seed: int, schedule: Sequence[Fate]) -> SimulationReport:
+        """One schedule only."""
+        return simulate_schedule(self.build, seed, schedule, expected=self.expected)
+
+
+@dataclass(frozen=True)
+class SimulatedFiles:
+    """A pipeline from files to files, and its right output."""
+
+    build: FileBuild
+    files: Files
+    expected: list[Any]
+
+    def simulate(self, seeds: Iterable[int], *, sweep: bool = True) -> SimulationReport:
+        """From the input directory to the output directory."""
+        simulation = Simulation(from_file_build(self.build), files=self.files)
+        return simulation.run(seeds, self.expected, sweep=sweep)
+
+    def simulate_schedule(self, seed: int, schedule: Sequence[Fate]) -> SimulationReport:
+        """One schedule only."""
+        return simulate_schedule(
+            self.build, seed, schedule, files=self.files, expected=self.expected
+        )
 
 
 def partitions() -> dict[str, list[Record]]:
@@ -198,7 +249,106 @@ def union_with_idle_input() -> Simulated:
     return Simulated(build, [(*window, len(ns), sum(ns)) for window, ns in windows.items()])
 
 
-PIPELINES: Final[Sequence[Callable[[], Simulated]]] = (
+class SumSoFar(KeyedProcessFunction[str, Record, tuple[str, int, int]]):
+    """(key, number of sums, latest sum), in state that would live for a month."""
+
+    def open(self, ctx: RuntimeContext) -> None:
+        self._sums = ctx.get_list_state(ListStateDescriptor("sums", ttl="30d"))
+
+    def process_element(
+        self, value: Record, ctx: KeyedProcessFunction.Context, /
+    ) -> Iterator[tuple[str, int, int]]:
+        self._sums.add(value[2])
+        sums = list(self._sums.get())
+        yield value[0], len(sums), sums[-1]
+
+
+def reduce_with_ttl() -> Simulated:
+    def build(env: Env, sink: Sink[Any]) -> None:
+        source = env.from_source(ReplayedSource(partitions())).uid("source")
+        summed = source.key_by(0).reduce(lambda a, b: (a[0], b[1], a[2] + b[2])).uid("sum")
+        summed.key_by(0).process(SumSoFar()).uid("sums").sink_to(sink).uid("sink")
+
+    return Simulated(build, running_count().expected)
+
+
+LISTED: Final = 60
+RELEASING: Final = 12
+
+
+class Holding(ProcessFunction[int, tuple[str, int]], CheckpointedFunction):
+    """Holds back all records but the last ones, each of which releases what its subtask holds."""
+
+    def initialize_state(self, ctx: OperatorStateStore, /) -> None:
+        self._held = ctx.get_operator_list_state("held")
+        self._waiting = list(self._held.get())
+
+    def snapshot_state(self, ctx: SnapshotContext, /) -> None:
+        self._held.update(self._waiting)
+
+    def process_element(
+        self, value: int, ctx: ProcessFunction.Context, /
+    ) -> Iterator[tuple[str, int]]:
+        yield "seen", value
+        if value < LISTED:
+            self._waiting.append(value)
+            return
+        for number in self._waiting:
+            yield "released", number
+        self._waiting = []
+
+
+def operator_list_state() -> Simulated:
+    """Dealt out anew at every restore; the records are in one order, so the last come last."""
+    numbers = list(range(LISTED + RELEASING))
+
+    def build(env: Env, sink: Sink[Any]) -> None:
+        source = env.from_source(ReplayedSource({"all": numbers})).uid("source").set_parallelism(1)
+        source.rebalance().process(Holding()).uid("holding").sink_to(sink).uid("sink")
+
+    expected = [("seen", number) for number in numbers]
+    return Simulated(build, expected + [("released", number) for number in range(LISTED)])
+
+
+class SlowFileSource(FileSource[Any]):
+    """Read in threads, so that checkpoints come in between."""
+
+    blocking = True
+
+
+def file_to_file() -> SimulatedFiles:
+    def build(env: Env, disk: FileDisk) -> None:
+        source = SlowFileSource(INPUT_DIRECTORY, LineFormat.json(None, None), disk=disk)
+        counted = env.from_source(source).uid("source").map(lambda line: tuple(line.values()))
+        counts = counted.uid("records").key_by(0).process(RunningCount()).uid("count")
+        sink = FileSink(
+            OUTPUT_DIRECTORY,
+            lambda: TextParts(JsonLinesEncoder(None)),
+            partition_by="key",
+            disk=disk,
+        )
+        named = counts.map(lambda row: dict(zip(("key", "count", "total"), row, strict=True)))
+        named.uid("named").sink_to(sink).uid("sink")
+
+    lines = {
+        f"{name}.jsonl": "".join(
+            json.dumps({"key": key, "timestamp": timestamp, "number": n}) + "\n"
+            for key, timestamp, n in values
+        ).encode()
+        for name, values in partitions().items()
+    }
+    return SimulatedFiles(build, Files(lines, decode_counts), running_count().expected)
+
+
+def decode_counts(path: Path, content: bytes) -> list[Any]:
+    """The counts of one output file, which lies in the directory of its key."""
+    rows = [json.loads(line) for line in content.splitlines(keepends=True)]
+    if not content.endswith(b"\n") or any(f"key={row['key']}" != path.parts[0] for row in rows):
+        raise ValueError(f"{len(content)} bytes, ending with {content[-20:]!r}")
+    return [(row["key"], row["count"], row["total"]) for row in rows]
+
+
+PIPELINES: Final[Sequence[Callable[[], Simulated | SimulatedFiles]]] = (
     stateless,
     running_count,
     tumbling,
@@ -206,4 +356,7 @@ PIPELINES: Final[Sequence[Callable[[], Simulated]]] = (
     session,
     both_timers,
     union_with_idle_input,
+    reduce_with_ttl,
+    operator_list_state,
+    file_to_file,
 )

@@ -2,54 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import SystemRandom
 from typing import Any
 
 import pytest
 
 from streamlet import StreamExecutionEnvironment
-from streamlet.sink import Sink
 from streamlet.testing.simulation import (
     CRASH_POINTS,
-    Crash,
     ReplayedSource,
     SimulationFailure,
-    SimulationReport,
     simulate,
+    simulate_files,
+    simulate_schedule,
 )
-from streamlet.testing.simulation.world import Fate, World, from_build
 from tests.testing.simulation.simulated_pipelines import (
     PIPELINES,
     Simulated,
-    both_timers,
+    SimulatedFiles,
+    file_to_file,
     running_count,
     stateless,
-    tumbling,
 )
 
-FIXED_SEEDS = range(20)
+FIXED_SEEDS = range(10)
 FRESH_SEEDS = 12
-
-
-def run(simulated: Simulated, seeds: Iterable[int]) -> SimulationReport:
-    return simulate(
-        simulated.build,
-        seeds,
-        expected=simulated.expected,
-        is_clock_right=simulated.is_clock_right,
-    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda pipeline: pipeline.__name__)
 def test_crashes_at_any_point_leave_no_trace_in_the_output(
-    pipeline: Callable[[], Simulated],
+    pipeline: Callable[[], Simulated | SimulatedFiles],
 ) -> None:
     """CP-70: fixed seeds, and fresh ones; a failure names its seed and its crashes."""
     fresh = SystemRandom()
     seeds = [*FIXED_SEEDS, *(fresh.randrange(1_000, 2**32) for _ in range(FRESH_SEEDS))]
-    report = run(pipeline(), seeds)
+    report = pipeline().simulate(seeds)
     assert report.seeds == seeds
     assert report.crashes.total() > len(seeds)
     assert report.errors.total() > 0
@@ -57,49 +46,46 @@ def test_crashes_at_any_point_leave_no_trace_in_the_output(
 
 
 @pytest.mark.slow
-def test_every_listed_point_is_passed_and_most_are_died_at() -> None:
+def test_every_listed_point_is_passed_and_died_at() -> None:
     """A point that no job passes any more is a promise that nobody tests."""
-    report = run(both_timers(), range(30))
-    passed = set(report.passed)
-    world = World(from_build(tumbling().build), 0, {})
-    for fate in (
-        Fate(Crash("before-task-ack-message", 5), errors=(Crash("before-keyed-state-sync", 2),)),
-        Fate(errors=(Crash("before-operator-state-read", 1),)),  # refused, so it leaves no trace
-    ):
-        passed |= set(world.run_process(fate).hits)
-    assert passed == CRASH_POINTS
-    assert len(report.crashes) > len(CRASH_POINTS) // 2
+    report, files = running_count().simulate([]), file_to_file()
+    report.add(simulate_files(files.build, files.files, [], expected=files.expected))
+    assert set(report.passed) == CRASH_POINTS
+    assert set(report.crashes) == CRASH_POINTS
 
 
 @pytest.mark.slow
 def test_a_run_is_a_function_of_its_seed() -> None:
-    first, again = (run(running_count(), range(4)) for _ in range(2))
+    first, again = (running_count().simulate(range(4), sweep=False) for _ in range(2))
     assert first.schedules == again.schedules
     assert len(set(first.schedules.values())) == 4
 
 
 @pytest.mark.slow
-def test_failure_says_how_to_repeat_it_and_the_seed_alone_repeats_it() -> None:
-    simulated = running_count()
-    with pytest.raises(SimulationFailure, match=r"1 are too many .*surplus") as caught:
-        simulate(differing_at_restart(simulated), range(50), expected=simulated.expected)
+def test_failure_says_how_to_repeat_it_and_the_least_that_it_takes() -> None:
+    """Of all that was drawn only the crash is left: without it there is no second start."""
+    with pytest.raises(SimulationFailure, match="surplus") as caught:
+        simulate(differing_after_output(), range(50), expected=["right"])
     failure = caught.value
-    assert any(fate.crash for fate in failure.schedule)
-    assert f"seeds=[{failure.seed}]" in str(failure)
+    assert len(failure.schedule) == 2
+    assert all(not fate.errors and not fate.asks for fate in failure.schedule)
+    assert f"simulate_schedule(build, {failure.seed}, [\n    {failure.schedule[0]!r}," in str(
+        failure
+    )
     with pytest.raises(SimulationFailure) as repeated:
-        simulate(differing_at_restart(simulated), [failure.seed], expected=simulated.expected)
-    assert str(repeated.value) == str(failure)
+        simulate_schedule(
+            differing_after_output(), failure.seed, failure.schedule, expected=["right"]
+        )
+    assert repeated.value.what == failure.what
 
 
-def differing_at_restart(simulated: Simulated) -> Callable[[StreamExecutionEnvironment, Any], None]:
-    """A pipeline that is not deterministic: what it gives tells how often it was started."""
-    starts: list[int] = []
+def differing_after_output() -> Callable[[StreamExecutionEnvironment, Any], None]:
+    """A pipeline that is not deterministic: a process that finds output reads something more."""
 
-    def build(env: StreamExecutionEnvironment, sink: Sink[Any]) -> None:
-        starts.append(1)
-        simulated.build(env, sink)
-        if len(starts) > 3:
-            env.from_source(ReplayedSource({"more": ["surplus"]})).uid("more").sink_to(sink)
+    def build(env: StreamExecutionEnvironment, sink: Any) -> None:
+        has_output = bool(sink._output.committed)
+        values = ["right", *(["surplus"] if has_output else [])]
+        env.from_source(ReplayedSource({"all": values}, lingering_polls=20)).sink_to(sink)
 
     return build
 

@@ -1,4 +1,4 @@
-"""Single fates of whole jobs: a clock that jumps back, a full disk, a damaged file."""
+"""Single fates of whole jobs: a full disk, a damaged file, what clients ask for."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from pathlib import Path
 import pytest
 
 from streamlet.errors import RestoreError, TransientError
-from streamlet.testing.simulation import Crash
-from streamlet.testing.simulation.world import CHECKPOINTS, Fate, World, from_build
+from streamlet.testing.simulation import Ask, Crash, Fate, FullDisk
+from streamlet.testing.simulation.fates import Wish
+from streamlet.testing.simulation.world import CHECKPOINTS, World, from_build
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     running_count,
-    stateless,
     tumbling,
 )
 
-HOUR_MS = 3_600_000
 
-
-def world_of(simulated: Simulated, seed: int = 0) -> World:
-    return World(from_build(simulated.build), seed, {"parallelism.default": 2})
+def world_of(simulated: Simulated, seed: int = 0, restart: str = "exponential-delay") -> World:
+    config = {"parallelism.default": 2, "restart-strategy.type": restart}
+    return World(from_build(simulated.build), seed, config)
 
 
 def run(world: World, *fates: Fate) -> None:
@@ -37,65 +36,30 @@ def files(world: World, directory: Path) -> Iterator[Path]:
         yield from below or [path]
 
 
-def test_run_after_a_clock_that_jumped_back_is_the_latest_all_the_same() -> None:
-    """The third run must go on from the second one, whose clock was an hour behind the first's.
-
-    Runs were ordered by the time of day at which they began: the third went on from the first, and
-    gave again what the second had committed.
-    """
-    simulated = running_count()
-    world = world_of(simulated)
-    committed = "before-checkpoint-complete-message"
-    wrong = Fate(Crash(committed, 1), clock_wrong_by_ms=-HOUR_MS)
-    run(world, Fate(Crash(committed, 2)), wrong, Fate())
-    assert sorted(world.output.values) == sorted(simulated.expected)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_file_that_a_manifest_names_is_named_by_a_synced_directory(seed: int) -> None:
-    """A crash right behind a checkpoint must not cost it a file of keyed state.
-
-    The files were synced, the directory they are in was not: the manifest outlived them.
-    """
-    simulated = running_count()
-    world = world_of(simulated, seed)
-    run(world, Fate(Crash("after-sink-commit", 4)), Fate())
-    assert sorted(world.output.values) == sorted(simulated.expected)
-
-
-@pytest.mark.parametrize("seed", [3, 8, 17, 18, 79])
-def test_manifest_whose_last_sync_failed_counts_as_it_is_found(seed: int) -> None:
-    """It was discarded, and came back with a loss of power when its output was rolled back."""
-    simulated = stateless()
-    world = world_of(simulated, seed)
-    sync = Crash("before-checkpoint-directory-sync", 3)
-    run(world, Fate(Crash("before-deploy-message", 2), errors=(sync,)), Fate())
-    assert sorted(world.output.values) == sorted(simulated.expected)
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("point", ["after-sink-recover", "after-run-directory-sync"])
-def test_manifest_that_a_killed_process_left_unsynced_is_synced_before_it_is_used(
-    point: str, seed: int
-) -> None:
-    """Else a loss of power takes it back when its output is committed, or its name recorded."""
-    simulated = stateless()
-    world = world_of(simulated, seed)
-    killed = Fate(Crash("after-manifest-rename", 3), has_power=True)
-    run(world, killed, Fate(Crash(point, 1)), Fate())
-    assert sorted(world.output.values) == sorted(simulated.expected)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity_bytes", [0, 300, 3_000, 6_000, 12_000])
 def test_full_disk_fails_the_job_and_space_lets_it_go_on(capacity_bytes: int) -> None:
     simulated = tumbling()
-    world = world_of(simulated)
+    world = world_of(simulated, restart="none")
     world.disk.capacity_bytes = capacity_bytes
     with pytest.raises((TransientError, OSError), match="space"):
         world.run_process(Fate())
     world.disk.capacity_bytes = None
     run(world, Fate())
+    assert sorted(world.output.values) == sorted(simulated.expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "point", ["before-checkpoint-directory-make", "after-keyed-state-create", "before-sink-commit"]
+)
+def test_job_waits_out_a_full_disk(point: str) -> None:
+    """Restart after restart, each a little later, until there is space."""
+    simulated = tumbling()
+    world = world_of(simulated)
+    ended = world.run_process(Fate(full_disk=FullDisk(point, 2, 3_000)))
+    assert ended.was_full
+    assert ended.is_finished
     assert sorted(world.output.values) == sorted(simulated.expected)
 
 
@@ -106,7 +70,7 @@ def test_flipped_bit_in_any_file_of_the_latest_checkpoint_is_refused_or_harmless
     refused = set()
     crashed = Fate(Crash("before-sink-commit", 4))
     for number in range(len(list(files(after(simulated, crashed), CHECKPOINTS)))):
-        for bit in (3, 400, 1_203):
+        for bit in (3, 399, 400, 1_203, 1_207):  # the highest of a byte among them
             world = after(simulated, crashed)
             path = list(files(world, CHECKPOINTS))[number]
             world.disk.flip_bit(path, bit % (8 * len(world.disk.read(path))))
@@ -124,3 +88,71 @@ def after(simulated: Simulated, crashed: Fate) -> World:
     world = world_of(simulated)
     assert world.run_process(crashed).has_crashed
     return world
+
+
+def asked(wish: Wish, at: int = 3) -> tuple[Ask, ...]:
+    return (Ask(wish, "before-task-ack-message", at),)
+
+
+@pytest.mark.parametrize("wish", ["stop", "interrupt", "cancel"])
+def test_whoever_ends_a_process_finds_it_resumed_without_a_trace(wish: Wish) -> None:
+    """SP-6, SP-7: after a savepoint, after a last checkpoint, and after no farewell at all."""
+    simulated = running_count()
+    world = world_of(simulated)
+    ended = world.run_process(Fate(asks=asked(wish)))
+    assert not ended.is_finished
+    assert not ended.has_crashed
+    assert ended.savepoints == (wish == "stop")
+    run(world, Fate(parallelism=3))
+    assert sorted(world.output.values) == sorted(simulated.expected)
+
+
+def test_restore_from_a_savepoint_takes_back_the_output_since() -> None:
+    """SP-5: the savepoint itself neither commits nor goes."""
+    simulated = running_count()
+    world = world_of(simulated)
+    first_of_all = (Ask("savepoint", "before-task-opened-message", 1),)
+    crash = Crash("before-checkpoint-complete-message", 1)
+    ended = world.run_process(Fate(crash, has_power=True, asks=first_of_all))
+    assert ended.has_crashed
+    assert ended.savepoints == 1
+    committed = dict(world.output.committed)
+    restored = world.run_process(Fate(Crash("after-sink-recover", 1), is_from_savepoint=True))
+    assert restored.hits["before-savepoint-manifest-read"]
+    assert len(world.output.committed) < len(committed)
+    run(world, Fate())
+    assert sorted(world.output.values) == sorted(simulated.expected)
+
+
+def test_savepoint_whose_output_was_rolled_back_is_not_begun_with() -> None:
+    """A run that went on from an older checkpoint has removed what the savepoint would commit."""
+    simulated = running_count()
+    world = world_of(simulated)
+    world.run_process(Fate(Crash("before-manifest-create", 1), asks=asked("savepoint", 1)))
+    world.run_process(Fate(Crash("before-task-opened-message", 1)))
+    restored = world.run_process(Fate(is_from_savepoint=True))
+    assert not restored.hits["before-savepoint-manifest-read"]
+    assert sorted(world.output.values) == sorted(simulated.expected)
+
+
+def test_state_goes_from_one_backend_to_the_other_and_back() -> None:
+    simulated = tumbling()
+    world = world_of(simulated)
+    crash = Crash("after-sink-commit", 2)
+    run(world, Fate(crash), Fate(crash, backend="rocksdb"), Fate(crash), Fate(backend="rocksdb"))
+    assert sorted(world.output.values) == sorted(simulated.expected)
+
+
+@pytest.mark.slow
+def test_checkpoints_that_a_slow_disk_lets_expire_leave_no_trace() -> None:
+    """CP-8, CP-40: late acknowledgements are discarded, and the next checkpoint makes up for it."""
+    simulated = running_count()
+    expired = 0
+    for seed in range(10):
+        world = world_of(simulated, seed)
+        ended = world.run_process(Fate(is_slow=True, loses_notices=True, parallelism=3))
+        expired += ended.hits["before-checkpoint-aborted-message"]
+        if not ended.is_finished:
+            run(world, Fate())
+        assert sorted(world.output.values) == sorted(simulated.expected)
+    assert expired

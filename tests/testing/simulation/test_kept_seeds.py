@@ -1,0 +1,161 @@
+"""Schedules that once found a defect, each run for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from streamlet.testing.simulation import Ask, Crash, Fate, Flip
+from tests.testing.simulation.simulated_pipelines import (
+    Simulated,
+    SimulatedFiles,
+    file_to_file,
+    running_count,
+    stateless,
+)
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A failure's text ends with the schedule: it is copied here, with what the defect was."""
+
+    found: str
+    pipeline: Callable[[], Simulated | SimulatedFiles]
+    seeds: Sequence[int]
+    schedule: Sequence[Fate]
+
+
+KEPT = [
+    Kept(
+        "runs were ordered by the time of day at which they began: after a clock that jumped back "
+        "the third went on from the first, and gave again what the second had committed",
+        running_count,
+        range(5),
+        [
+            Fate(crash=Crash("before-checkpoint-complete-message", 1)),
+            Fate(
+                crash=Crash("before-checkpoint-complete-message", 1),
+                clock_wrong_by_ms=-HOUR_MS,
+            ),
+        ],
+    ),
+    Kept(
+        "files of keyed state were synced, the directory that names them was not: with the power "
+        "a manifest lost its files",
+        running_count,
+        range(6),
+        [Fate(crash=Crash("after-sink-commit", 4), parallelism=2)],
+    ),
+    Kept(
+        "a manifest whose last sync had failed was discarded, and came back with a loss of power "
+        "when its output had been rolled back",
+        stateless,
+        [3, 8, 17, 18, 79],
+        [
+            Fate(
+                crash=Crash("before-deploy-message", 2),
+                errors=(Crash("before-checkpoint-directory-sync", 3),),
+                parallelism=2,
+            ),
+        ],
+    ),
+    Kept(
+        "such a manifest was gone on from and never synced: with the power it was lost when its "
+        "output had been committed",
+        stateless,
+        range(6),
+        [
+            Fate(
+                crash=Crash("after-sink-recover", 2),
+                errors=(Crash("before-checkpoint-directory-sync", 2),),
+                parallelism=2,
+            ),
+        ],
+    ),
+    Kept(
+        "a manifest that a killed process had renamed and not synced was committed from, and lost "
+        "with the power: its output came twice",
+        stateless,
+        range(6),
+        [
+            Fate(crash=Crash("after-manifest-rename", 3), has_power=True, parallelism=2),
+            Fate(crash=Crash("after-sink-recover", 1), parallelism=2),
+        ],
+    ),
+    Kept(
+        "the same, and the run that went on from it was recorded: it named nothing",
+        stateless,
+        range(6),
+        [
+            Fate(crash=Crash("after-manifest-rename", 3), has_power=True, parallelism=2),
+            Fate(crash=Crash("after-run-directory-sync", 1), parallelism=2),
+        ],
+    ),
+    Kept(
+        "a damaged run record or manifest that is no UTF-8 any more was a UnicodeDecodeError "
+        "instead of a RestoreError",
+        running_count,
+        [0],
+        [
+            Fate(crash=Crash("before-task-opened-message", 1), has_power=True),
+            Fate(flip=Flip(0, 95)),  # in the id of the run
+        ],
+    ),
+    Kept(
+        "the output directory of a file sink was made and never synced: with the power all of it "
+        "was gone, and the restore called its files lost",
+        file_to_file,
+        range(6),
+        [Fate(crash=Crash("after-manifest-rename", 1))],
+    ),
+    Kept(
+        "a partition's directory that a cancelled run had made was not synced by the next one, "
+        "which lost its files with the power",
+        file_to_file,
+        [*range(6), 2043],
+        [
+            Fate(asks=(Ask("cancel", "before-checkpoint-directory-make", 1),)),
+            Fate(crash=Crash("before-output-journal-sync", 1)),
+        ],
+    ),
+    Kept(
+        "the same after a process that was killed",
+        file_to_file,
+        [2262],
+        [
+            Fate(
+                crash=Crash("after-output-journal-rename", 1),
+                has_power=True,
+                errors=(Crash("before-output-file-sync", 1),),
+                loses_notices=True,
+            ),
+            Fate(crash=Crash("after-run-directory-sync", 1)),
+        ],
+    ),
+    Kept(
+        "the same after an attempt that failed",
+        file_to_file,
+        range(6, 10),
+        [
+            Fate(
+                crash=Crash("before-output-journal-sync", 1),
+                errors=(Crash("before-thread", 11), Crash("before-keyed-state-sync", 1)),
+            ),
+        ],
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", KEPT, ids=range(len(KEPT)))
+def test_what_was_found_once_is_not_found_again(kept: Kept) -> None:
+    """`found` says what each of these schedules met."""
+    simulated = kept.pipeline()
+    for seed in kept.seeds:
+        report = simulated.simulate_schedule(seed, kept.schedule)
+        planned = sum(fate.crash is not None for fate in kept.schedule)
+        assert report.crashes.total() == planned, f"seed {seed} does not meet its crashes any more"
