@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from streamlet.testing import TripleRun
 from tests.e2e.command import Result
 from tests.e2e.golden import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RunExample = Callable[..., Result]
+TripleRunExample = Callable[..., TripleRun]
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 REAL_COMMITS = ROOT.parent / "shared" / "data" / "kafka_commits.jsonl"
@@ -71,6 +73,20 @@ def test_every_commit_is_counted_in_its_week_or_said_to_be_late(
     out = run_example("commit_activity", *words, *often, "--", path, tmp_path / "out").out
     late = activity_of(late_commits(out))
     assert newest_results(tmp_path / "out") + late == activity_of(made)
+
+
+def test_history_in_order_gives_the_same_in_all_three_ways(
+    triple_run_example: TripleRunExample, tmp_path: Path
+) -> None:
+    """In order, because how often a week is corrected depends on how far time has come."""
+    made = sorted(commits(1_000), key=lambda commit: commit["committed_at"])
+    path = tmp_path / "commits.jsonl"
+    path.write_text("".join(json.dumps(commit) + "\n" for commit in made))
+    outputs = triple_run_example("commit_activity", path, tmp_path / "out").outputs
+    weeks = Counter({(r["author"], r["window_start"]): r["commits"] for r in outputs["results"]})
+    assert weeks == activity_of(made)
+    assert len(outputs["results"]) == len(weeks)
+    assert outputs["late"] == []
 
 
 def test_the_history_of_kafka(run_example: RunExample, tmp_path: Path) -> None:

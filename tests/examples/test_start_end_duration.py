@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from streamlet.testing import TripleRun
 from tests.e2e.command import Result
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RunExample = Callable[..., Result]
+TripleRunExample = Callable[..., TripleRun]
 HOUR_MS = 3_600_000
 
 
@@ -74,3 +76,21 @@ def test_every_task_has_a_duration_or_is_overdue(
     assert durations == Counter(in_time.items())
     assert overdue == Counter((t, starts[t]) for t in starts if t not in in_time)
     assert 0 < overdue.total() < durations.total()
+
+
+def test_durations_are_the_same_in_all_three_ways(
+    triple_run_example: TripleRunExample, tmp_path: Path
+) -> None:
+    made = events(300)
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(json.dumps(event) + "\n" for event in made))
+    starts = {event["task"]: event["ts"] for event in made if event["kind"] == "START"}
+    ends = {event["task"]: event["ts"] for event in made if event["kind"] == "END"}
+    in_time = {t: ends[t] - starts[t] for t in ends if ends[t] - starts[t] < 4 * HOUR_MS}
+
+    outputs = triple_run_example("start_end_duration", path).outputs
+
+    assert {r["task"]: r["duration_ms"] for r in outputs["print"]} == in_time
+    overdue = {r["task"]: r["start"] for r in outputs["print-overdue"]}
+    assert overdue == {t: starts[t] for t in starts if t not in in_time}
+    assert len(outputs["print"]) + len(overdue) == len(starts)

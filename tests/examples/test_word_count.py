@@ -11,12 +11,14 @@ from random import Random
 
 import pytest
 
+from streamlet.testing import TripleRun
 from tests.e2e.command import Result
 from tests.e2e.golden import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RunExample = Callable[..., Result]
+TripleRunExample = Callable[..., TripleRun]
 
 
 def counts_of(out: str) -> Counter[tuple[str, int]]:
@@ -52,3 +54,17 @@ def test_it_counts_the_words_of_many_files(
 def test_it_counts_the_license(run_example: RunExample) -> None:
     path = ROOT / "LICENSE"
     assert counts_of(run_example("word_count", "--", path).out) == running_counts(path.read_text())
+
+
+def test_it_counts_the_same_in_all_three_ways(
+    triple_run_example: TripleRunExample, tmp_path: Path
+) -> None:
+    lines = (ROOT / "LICENSE").read_text().splitlines()
+    for number in range(3):
+        # A word is in one file: which of two files is read first is not certain.
+        path = tmp_path / f"{number}.txt"
+        path.write_text("\n".join(re.sub(r"(\w+)", rf"\1_{number}", line) for line in lines[:60]))
+    texts = "\n".join(path.read_text() for path in tmp_path.glob("*.txt"))
+    run = triple_run_example("word_count", tmp_path / "*.txt")
+    assert Counter(run.outputs["print"]) == running_counts(texts)
+    assert run.checkpoints >= 3
