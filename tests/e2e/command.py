@@ -97,12 +97,25 @@ class CommandLine:
         while time.monotonic() < deadline_s:
             if process.poll() is not None:
                 raise AssertionError(f"the job has ended: {process.communicate()}")
-            latest = (self.status(job).get("last_checkpoint") or {"id": 0})["id"]
+            told = self.status(job).get("last_checkpoint")
+            # A job that does not run yet is told of as its latest run ended: by a mere number.
+            latest = told["id"] if isinstance(told, dict) else 0
             first = latest if first is None else first
             if latest >= first + 2:
                 return
             time.sleep(0.02)
         raise AssertionError(f"no two checkpoints in {TIMEOUT_S} s")
+
+    def wait_for_attempt(self, job: str, process: Running, attempt: int) -> None:
+        """Comes back when the job has been restarted so often that this is its attempt."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if process.poll() is not None:
+                raise AssertionError(f"the job has ended: {process.communicate()}")
+            if self.status(job).get("attempt", 0) >= attempt:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"no attempt {attempt} in {TIMEOUT_S} s")
 
     def _words(self, words: tuple[str | Path, ...]) -> list[str]:
         return [sys.executable, "-c", ENTRY, *map(str, words)]

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.e2e.command import CommandLine
+from tests.e2e.followed import Logs
 from tests.e2e.golden import Rows, access_log, sessions
 
 
@@ -26,3 +27,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def golden(log: Path) -> Rows:
     return sessions(log.read_text().splitlines())
+
+
+@pytest.fixture
+def logs(tmp_path: Path, log: Path) -> Logs:
+    return Logs(tmp_path / "logs", log)

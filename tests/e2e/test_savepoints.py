@@ -3,65 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import CommandLine, Running
-from tests.e2e.golden import ROOT, Rows, written
+from tests.e2e.command import CommandLine
+from tests.e2e.followed import JOB, NAME, Logs, out_of, running
+from tests.e2e.golden import Rows, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-JOB = ROOT / "tests" / "e2e" / "jobs" / "followed_sessions.py"
-NAME = "followed-sessions"
-
-
-class Logs:
-    """A directory with two logs, that grow by every second line each."""
-
-    def __init__(self, directory: Path, log: Path) -> None:
-        self.directory = directory
-        self._lines = log.read_text().splitlines(keepends=True)
-        directory.mkdir()
-
-    @property
-    def count(self) -> int:
-        return len(self._lines)
-
-    def grow(self, start: int, stop: int) -> None:
-        for number in range(2):
-            with (self.directory / f"{number}.log").open("a") as log:
-                log.writelines(self._lines[start + number : stop : 2])
-
-    def grow_with_a_mistake(self, start: int, stop: int) -> None:
-        self._lines = [line.replace("/May/", "/Mai/") for line in self._lines]
-        self.grow(start, stop)
-
-    def mend(self) -> None:
-        for log in self.directory.iterdir():
-            log.write_text(log.read_text().replace("/Mai/", "/May/"))
-
-
-@pytest.fixture
-def logs(tmp_path: Path, log: Path) -> Logs:
-    return Logs(tmp_path / "logs", log)
-
-
-@contextmanager
-def running(streamlet: CommandLine, logs: Logs, *words: str | Path) -> Iterator[Running]:
-    """The job in the background; killed if the test fails before it has ended."""
-    process = streamlet.start("run", JOB, *words, "--", logs.directory, out_of(streamlet))
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def out_of(streamlet: CommandLine) -> Path:
-    return streamlet.directory / "out"
 
 
 def settings(backend: str, parallelism: int) -> list[str]:
@@ -205,7 +155,8 @@ def test_an_interrupted_job_that_python_runs_says_how_to_resume_too(
         _, err = job.communicate(timeout=60)
     finally:
         job.kill()
-    command = err.partition("go on with: streamlet ")[2].strip()
+    assert job.returncode == -signal.SIGINT, "python ends as after any KeyboardInterrupt"
+    command = err.partition("go on with: streamlet ")[2].splitlines()[0]
     assert command == f"run --resume {JOB} -- {logs.directory} {out_of(streamlet)}"
     logs.grow(5_000, logs.count)
     with running(streamlet, logs, "--resume") as job:
