@@ -6,7 +6,7 @@ SHELL := /bin/sh
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench-quick clean
+.PHONY: help setup demo check test proof proof-quick mutants bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,15 @@ check: .venv/dev.stamp ## ruff, mypy, import contracts
 
 test: .venv/dev.stamp ## the whole test suite
 	$(BIN)/pytest -n 2 -q
+
+proof: .venv/dev.stamp ## simulated crashes, real kills, planted bugs: half an hour; writes docs/reliability.md
+	$(BIN)/python -m tests.proof --publish
+
+proof-quick: .venv/dev.stamp ## a slice of the proof with fresh seeds
+	$(BIN)/python -m tests.proof --quick
+
+mutants: .venv/dev.stamp ## known bugs, planted: each must be found
+	$(BIN)/python -m tests.proof.mutants
 
 bench-quick: .venv/dev.stamp ## pipelines against plain dict loops: ratios of CPU time
 	$(BIN)/python -m benchmarks.quick
