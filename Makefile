@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/sh
 DEMO := demo
+ROWS := 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test proof proof-quick mutants bench-quick clean
+.PHONY: help setup demo check test proof proof-quick mutants bench bench-quick clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,8 +49,11 @@ mutants: .venv/dev.stamp ## known bugs, planted: each must be found
 bench-quick: .venv/dev.stamp ## pipelines against plain dict loops: ratios of CPU time
 	$(BIN)/python -m benchmarks.quick
 
+bench: .venv/dev.stamp ## five workloads, each engine and peer in turn; hours with ten million records
+	$(BIN)/python -m benchmarks.full --rows $(ROWS) --rounds 3
+
 clean: ## remove .venv, caches and what demo wrote
-	rm -rf .venv $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || \
