@@ -49,7 +49,7 @@ class ParquetReader(FileReader):
         if table is None:
             return None
         part = table.slice(self._row, max_records)
-        records = self._shaped(part.to_pylist())
+        records = self._shaped(part)
         self._row += part.num_rows
         if self._row >= table.num_rows:
             self._group, self._row, self._table = self._group + 1, 0, None
@@ -58,13 +58,20 @@ class ParquetReader(FileReader):
     def _open_group(self) -> pa.Table | None:
         while self._table is None and self._group < self._stop:
             with reading_parquet(self._path):
-                names = None if self._schema is None else self._known_names()
+                names = self._names_to_read() if self._schema is None else self._known_names()
                 table = self._file.read_row_group(self._group, columns=names)
             if self._row < table.num_rows:
                 self._table = to_microseconds(table if self._schema is None else self._cast(table))
             else:
                 self._group, self._row = self._group + 1, 0
         return self._table
+
+    def _names_to_read(self) -> list[str] | None:
+        """The columns that records are made of; None: all."""
+        needed = self._shape.names_needed()
+        have = self._file.schema_arrow.names
+        wanted = [name for name in have if needed is None or name in needed]
+        return wanted if 0 < len(wanted) < len(have) else None
 
     def _known_names(self) -> list[str]:
         assert self._schema is not None
@@ -85,11 +92,11 @@ class ParquetReader(FileReader):
                 f"{self._path}: row group {self._group} does not fit the schema: {error}"
             ) from error
 
-    def _shaped(self, rows: list[Any]) -> list[Any]:
+    def _shaped(self, part: pa.Table) -> list[Any]:
         try:
-            return self._shape.apply(rows)
+            return self._shape.of_columns(part)
         except MALFORMED:
-            return self._one_by_one(rows)
+            return self._one_by_one(part.to_pylist())
 
     def _one_by_one(self, rows: list[Any]) -> list[Any]:
         records: list[Any] = []

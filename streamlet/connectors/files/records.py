@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
@@ -28,6 +29,28 @@ class RecordShape:
         self._schema = schema
         self._from_text = from_text
         self._make = None if record_type is None else _maker(record_type, from_text=from_text)
+        self._record_type = record_type
+
+    def names_needed(self) -> frozenset[str] | None:
+        """The fields that a record is made of; None: any there are."""
+        if self._record_type is None:
+            return None
+        mirror = mirror_type(self._record_type)
+        config = getattr(mirror, "__struct_config__", None)
+        if config is not None and config.forbid_unknown_fields:
+            return None
+        fields = getattr(msgspec.inspect.type_info(mirror), "fields", ())
+        return frozenset(field.encode_name for field in fields)
+
+    def of_columns(self, table: pa.Table) -> list[Any]:
+        """As `apply`, for the rows of a table; at once where its columns are the fields as such."""
+        columns = [_values(column) for column in table.columns]
+        kind = self._record_type
+        if kind is not None and _is_made_of(kind, table):
+            by_name = dict(zip(table.column_names, columns, strict=True))
+            ordered: Any = (by_name[name] for name in getattr(kind, "_fields", ()))
+            return list(map(partial(tuple.__new__, kind), zip(*ordered, strict=True)))
+        return self.apply(rows_of(table.column_names, columns))
 
     def apply(self, rows: list[Any]) -> list[Any]:
         """The records of the rows; raises MalformedError when one does not fit."""
@@ -52,6 +75,40 @@ class RecordShape:
 def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     """Columns as dicts."""
     return [dict(zip(names, values)) for values in zip(*columns, strict=True)]  # noqa: B905 - speed
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """The column as Python values; numbers by the short way, which gives the same."""
+    import pyarrow as pa
+
+    kind = column.type
+    if column.null_count == 0 and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        numbers: list[Any] = column.to_numpy().tolist()
+        return numbers
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_made_of(record_type: type, table: pa.Table) -> bool:
+    """Whether the table's columns are just what a NamedTuple declares: nothing to convert."""
+    import pyarrow as pa
+
+    if not issubclass(record_type, tuple) or table.num_rows == 0:
+        return False
+    expected = {
+        int: pa.types.is_integer,
+        float: pa.types.is_floating,
+        bool: pa.types.is_boolean,
+        str: lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    }
+    hints, columns = get_type_hints(record_type), set(table.column_names)
+    return all(
+        name in columns
+        and hints.get(name) in expected
+        and expected[hints[name]](table.column(name).type)
+        and table.column(name).null_count == 0
+        for name in getattr(record_type, "_fields", ())
+    )
 
 
 def convert_column(values: list[Any], column: pa.Field, from_text: bool) -> list[Any]:
