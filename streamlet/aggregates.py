@@ -12,8 +12,8 @@ which nobody may change.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from streamlet.errors import GraphError
 from streamlet.folds import (
@@ -94,6 +94,9 @@ def top(n: int, by: Selector) -> Aggregate:
     return Top(n, by)
 
 
+Adder: TypeAlias = Callable[[list[Any], tuple[Any, ...]], list[Any]]
+
+
 class NamedAggregates:
     """Several aggregates over the same records; the accumulator is a list, one entry for each.
 
@@ -103,7 +106,7 @@ class NamedAggregates:
     {'bids': 1, 'total': 7}
     """
 
-    __slots__ = ("_adds", "_aggregates", "_results", "names")
+    __slots__ = ("_aggregates", "_is_result", "add", "names")
 
     def __init__(self, named: Mapping[str, Aggregate]) -> None:
         if not named:
@@ -117,8 +120,10 @@ class NamedAggregates:
                 )
         self.names = tuple(named)
         self._aggregates = tuple(named.values())
-        self._adds = tuple(aggregate.add for aggregate in self._aggregates)
-        self._results = tuple(aggregate.result for aggregate in self._aggregates)
+        self._is_result = all(aggregate.is_result for aggregate in self._aggregates)
+        self.add = _adder([aggregate.add for aggregate in self._aggregates])
+        """(accumulator, parts) -> the accumulator with one more record; the one given may have
+        changed."""
 
     def create(self) -> list[Any]:
         """The accumulator before the first record."""
@@ -129,10 +134,6 @@ class NamedAggregates:
         columns = [aggregate.parts(values) for aggregate in self._aggregates]
         return list(zip(*columns, strict=True))
 
-    def add(self, accumulator: list[Any], parts: tuple[Any, ...], /) -> list[Any]:
-        """The accumulator with one more record; the one given may have changed."""
-        return list(map(operator.call, self._adds, accumulator, parts))
-
     def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
         """One accumulator for two sessions that became one; `older` starts first."""
         parts = zip(self._aggregates, older, newer, strict=True)
@@ -140,7 +141,31 @@ class NamedAggregates:
 
     def result(self, accumulator: list[Any], /) -> dict[str, Any]:
         """One entry per name, in the order in which they were given."""
-        return {
-            name: result(entry)
-            for name, result, entry in zip(self.names, self._results, accumulator)  # noqa: B905
-        }
+        return self.row_maker(())((), accumulator)
+
+    def row_maker(
+        self, leading: tuple[str, ...]
+    ) -> Callable[[tuple[Any, ...], list[Any]], dict[str, Any]]:
+        """A function from the values of the leading entries and an accumulator to the result."""
+        names = (*leading, *self.names)
+        if self._is_result:
+            return lambda values, accumulator: dict(zip(names, (*values, *accumulator)))  # noqa: B905 - speed
+
+        results = [aggregate.result for aggregate in self._aggregates]
+        return lambda values, accumulator: dict(
+            zip(names, (*values, *map(operator.call, results, accumulator)))  # noqa: B905 - speed
+        )
+
+
+def _adder(adds: list[Callable[[Any, Any], Any]]) -> Adder:
+    """Adds part by part; without a loop where there are one or two, as there mostly are."""
+    if len(adds) == 1:
+        (add,) = adds
+        return lambda accumulator, parts: [add(accumulator[0], parts[0])]
+    if len(adds) == 2:
+        first, second = adds
+        return lambda accumulator, parts: [
+            first(accumulator[0], parts[0]),
+            second(accumulator[1], parts[1]),
+        ]
+    return lambda accumulator, parts: list(map(operator.call, adds, accumulator, parts))

@@ -7,7 +7,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from streamlet.errors import ConfigError
 from streamlet.selectors import Selector, compile_batch_selector
@@ -17,6 +17,9 @@ class Aggregate(ABC):
     """Folds records into an accumulator, and the accumulator into a result."""
 
     __slots__ = ()
+
+    is_result: ClassVar[bool] = False
+    """Whether the accumulator is its own result, so that `result` need not be called."""
 
     @abstractmethod
     def create(self) -> Any:
@@ -40,6 +43,8 @@ class Aggregate(ABC):
 
 class Count(Aggregate):
     __slots__ = ()
+
+    is_result = True
 
     add = staticmethod(operator.add)
 
@@ -70,6 +75,8 @@ class Selecting(Aggregate):
 
 class Sum(Selecting):
     __slots__ = ()
+
+    is_result = True
 
     add = staticmethod(operator.add)
 

@@ -173,6 +173,7 @@ class AggOperator(Operator):
     def __init__(self, named: NamedAggregates, key_fields: tuple[str, ...]) -> None:
         self._named = named
         self._key_fields = key_fields
+        self._row = named.row_maker(key_fields)
 
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
@@ -189,18 +190,19 @@ class AggOperator(Operator):
 
     def _aggregate(self, keys: list[Any], values: list[Any], results: list[Any]) -> None:
         named, table, dirty, append = self._named, self._table, self._table.dirty, results.append
+        add, row, has_one_field = named.add, self._row, len(self._key_fields) == 1
         for key, parts in zip(keys, named.parts(values), strict=True):
             accumulator = dirty.get(key, MISSING)
             if accumulator is MISSING:
                 accumulator = table.for_update(key)
             if accumulator is MISSING:
                 accumulator = named.create()
-            dirty[key] = accumulator = named.add(accumulator, parts)
-            append(key_entries(self._key_fields, key) | named.result(accumulator))
+            dirty[key] = accumulator = add(accumulator, parts)
+            append(row((key,) if has_one_field else key_values(self._key_fields, key), accumulator))
 
 
-def key_entries(key_fields: tuple[str, ...], key: Any) -> dict[str, Any]:
-    """The key as the leading entries of an `agg` result; none without key fields."""
+def key_values(key_fields: tuple[str, ...], key: Any) -> tuple[Any, ...]:
+    """The key as the leading values of an `agg` result; none without key fields."""
     if len(key_fields) == 1:
-        return {key_fields[0]: key}
-    return dict(zip(key_fields, key, strict=True)) if key_fields else {}
+        return (key,)
+    return tuple(key) if key_fields else ()

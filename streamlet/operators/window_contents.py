@@ -22,7 +22,7 @@ from streamlet.functions import (
     ReduceFunction,
 )
 from streamlet.operators.context import SubtaskRuntimeContext
-from streamlet.operators.keyed import key_entries, keyed_state
+from streamlet.operators.keyed import key_values, keyed_state
 from streamlet.operators.operator import OperatorContext, own_copy
 from streamlet.operators.results import Results
 from streamlet.state.codec import ATOMS, DEFAULT_CODEC, handed_out, keep
@@ -277,6 +277,7 @@ class AggContents(WindowContents):
     def __init__(self, named: NamedAggregates, key_fields: tuple[str, ...]) -> None:
         self._named = named
         self._key_fields = key_fields
+        self._row = named.row_maker((*key_fields, "window_start", "window_end"))
 
     def prepare(self, values: Sequence[Any]) -> Sequence[Any]:
         return self._named.parts(values)
@@ -292,7 +293,5 @@ class AggContents(WindowContents):
         return self._named.merge(older, newer)
 
     def fire(self, key: Any, window: Window, contents: Any, results: Results) -> None:
-        result = key_entries(self._key_fields, key)
-        result["window_start"], result["window_end"] = window
-        result.update(self._named.result(contents))
-        results.add_value(result, window.end - 1)
+        leading = (*key_values(self._key_fields, key), *window)
+        results.add_value(self._row(leading, contents), window.end - 1)
