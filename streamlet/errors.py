@@ -75,6 +75,13 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
+def with_place(error: BaseException) -> str:
+    """`one_line`, and the first of the notes behind it, which says where in the pipeline."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    place = notes[0].partition("\n")[0][:_LINE_CHARACTERS] if notes else ""
+    return f"{one_line(error)} ({place})" if place else one_line(error)
+
+
 def stop_iteration_raised() -> RuntimeError:
     """For a function that raised StopIteration: a loop over its results in C ends there silently.
 

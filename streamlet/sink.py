@@ -39,6 +39,16 @@ class RestoreContext:
     """All earlier runs of this job, the attempts of this run included."""
     later_output: str = "refuse"
     """What to do with output newer than the checkpoint: "refuse", "keep" or "discard"."""
+    savepoints: Sequence[tuple[str, int]] = ()
+    """(run id, checkpoint id) of the savepoints that can still be restored (see `is_spared`)."""
+
+    def is_spared(self, run_id: str, checkpoint_id: int) -> bool:
+        """Whether uncommitted output that this run wrote for that checkpoint must stay.
+
+        A savepoint commits nothing: what was prepared for it, or earlier and not committed since,
+        is committed when it is restored, be that after restarts from older checkpoints.
+        """
+        return any(run == run_id and checkpoint_id <= last for run, last in self.savepoints)
 
 
 class SinkWriter(ABC, Generic[T]):
@@ -91,9 +101,17 @@ class Sink(ABC, Generic[T]):
         `sink.committer.retries` times; other errors end the attempt at once.
         """
 
+    def check_restore(self, ctx: RestoreContext, committables: Sequence[Any]) -> None:
+        """Called once per attempt, before anything else: changes no output.
+
+        Raises RestoreError if later output would come twice, or if some of what the restored
+        checkpoint prepared is gone, so that `commit` could not make it visible.
+        """
+
     def recover(self, ctx: RestoreContext) -> None:
         """Called once per attempt, after restored committables were committed and before any
-        writer exists: removes what crashed attempts left, refuses what cannot be right."""
+        writer exists: removes what crashed attempts left and `ctx` does not spare, refuses what
+        cannot be right."""
 
     def close(self) -> None:
         """Called once, at the end of the job: gives back what `commit` and `recover` took."""

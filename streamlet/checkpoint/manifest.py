@@ -85,8 +85,6 @@ class Manifest(msgspec.Struct, frozen=True):
     """The runs of this job up to this one, oldest first."""
     fingerprint: str
     created_ms: int
-    is_end: bool
-    """Whether the job had read all its input: there is nothing to go on with."""
     operators: list[OperatorEntry]
     operator_state: FileEntry
 
@@ -131,7 +129,8 @@ def read_manifest(disk: Disk, directory: Path) -> Manifest:
         envelope = msgspec.json.decode(disk.read(path), type=_Envelope)
     except OSError as error:
         raise RestoreError(
-            f"there is no checkpoint or savepoint in {directory}: {error}"
+            f"there is no checkpoint or savepoint in {directory}: "
+            f"{MANIFEST_NAME} cannot be read: {error.strerror or error}"
         ) from error
     except ValueError as error:  # msgspec.DecodeError, or bytes that are no UTF-8
         raise RestoreError(f"{path} is damaged or not a manifest: {error}") from error

@@ -21,7 +21,7 @@ from streamlet.checkpoint.row_files import read_file, write_rows
 from streamlet.errors import RestoreError
 from streamlet.state.codec import DEFAULT_CODEC
 from streamlet.state.operator_lists import SPLIT, UNION, ListMode, ListSnapshot
-from streamlet.state.schemas import class_schema
+from streamlet.state.schemas import class_schemas
 from streamlet.state.seen_types import tags_in
 
 _SCHEMA: Final = pa.schema(
@@ -79,7 +79,7 @@ def list_states(items: OperatorItems) -> list[StateEntry]:
             written = b"".join(map(DEFAULT_CODEC.encode, part.items))
             tags.setdefault((part.name, part.mode), set()).update(tags_in(written))
     return [
-        StateEntry(name, LIST_KINDS[mode], classes=[class_schema(tag) for tag in sorted(found)])
+        StateEntry(name, LIST_KINDS[mode], classes=class_schemas(found))
         for (name, mode), found in sorted(tags.items())
     ]
 

@@ -46,6 +46,9 @@ class RunRecord(msgspec.Struct):
     """Which operators had another uid there; until the first checkpoint a resume needs it again."""
     savepoint: str | None = None
     """Where a stop with savepoint put it."""
+    savepoints: list[tuple[int, str]] = []
+    """Checkpoint id and directory of the savepoints it took: recorded before there is a manifest,
+    and for as long as there is one there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,20 @@ class CheckpointStorage:
         return self.run / f"chk-{checkpoint_id}"
 
     def highest_id(self) -> int:
-        """The highest checkpoint id that any run of this job has used, whole or not."""
+        """The highest checkpoint id that any run of this job has used, whole or not.
+
+        Of what is gone, and of savepoints, which may be anywhere, the records tell.
+        """
         names = [
             entry.name
             for run in self.disk.list(self._job)
             for entry in [*self.disk.list(run), *self.disk.list(run / "state")]
         ]
         matches = [_CHECKPOINT_NAME.fullmatch(n) or _STATE_FILE_NAME.fullmatch(n) for n in names]
-        return max((int(match[1]) for match in matches if match), default=0)
+        found = [int(match[1]) for match in matches if match]
+        for record in self.earlier_runs():
+            found += [record.last_checkpoint, *(number for number, _ in record.savepoints)]
+        return max(found, default=0)
 
     def whole_checkpoints(self, run: Path) -> list[FoundCheckpoint]:
         """The complete checkpoints of one run, oldest first."""
@@ -147,6 +156,26 @@ class CheckpointStorage:
         for found in self.whole_checkpoints(run):
             discard(self.disk, found.directory)
         self.disk.remove(run / "state")
+
+    def forget_lineage(self, last: RunRecord) -> None:
+        """Deletes the checkpoints of a run that is over, and of those it went on from.
+
+        Whole checkpoints of other runs may still be named by a user.
+        """
+        runs = {record.id: record for record in self.earlier_runs()}
+        record: RunRecord | None = last
+        while record is not None:
+            self.forget_checkpoints(self.run_directory(record.id))
+            began = Path(record.restored_from or "")
+            # A checkpoint lies in its run's directory; a savepoint's own is named by run and id.
+            saved_by = began.name.rpartition("-")[0]
+            record = runs.pop(saved_by if saved_by in runs else began.parent.name, None)
+
+    def forget_finished(self) -> None:
+        """Deletes what is left of the latest run, which has finished, and of those before it."""
+        if records := self.earlier_runs():
+            self.forget_lineage(records[-1])
+        self.sweep([record.id for record in records])
 
     def _files_of(self, found: FoundCheckpoint) -> Iterator[str]:
         # Names, which no two files of a run share: paths differ by links and by what is relative.
@@ -250,13 +279,14 @@ def resume_point(storage: CheckpointStorage) -> ResumePoint:
     directory = storage.run_directory(latest.id)
     if latest.state == "FINISHED" and latest.savepoint is None:
         return ResumePoint(None, True, f"run {latest.id} has finished: there is nothing to resume")
-    if latest.savepoint is not None:
+    found = storage.whole_checkpoints(directory)
+    if latest.savepoint is not None and not _is_overtaken(storage, Path(latest.savepoint), found):
         return _existing(
             storage,
             Path(latest.savepoint),
             f"the savepoint with which run {latest.id} stopped",
         )
-    if found := storage.whole_checkpoints(directory):
+    if found:
         return _existing(storage, found[-1].directory, f"checkpoint {found[-1].checkpoint_id}")
     if latest.last_checkpoint:
         raise RestoreError(
@@ -269,6 +299,19 @@ def resume_point(storage: CheckpointStorage) -> ResumePoint:
         point = _existing(storage, Path(latest.restored_from), what)
         return replace(point, uid_map=latest.uid_map)
     return ResumePoint(None, False, f"run {latest.id} completed no checkpoint: starting over")
+
+
+def _is_overtaken(
+    storage: CheckpointStorage, savepoint: Path, found: list[FoundCheckpoint]
+) -> bool:
+    """Whether a run has a newer checkpoint than the savepoint with which it was to stop.
+
+    If its sinks could not commit that savepoint, it went on from there; a process that died after
+    the next checkpoint, and before it was recorded, has committed more than the savepoint has.
+    """
+    if not found or not storage.is_whole(savepoint):
+        return False
+    return found[-1].checkpoint_id > read_manifest(storage.disk, savepoint).checkpoint_id
 
 
 def _existing(storage: CheckpointStorage, directory: Path, what: str) -> ResumePoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -12,8 +13,8 @@ from streamlet.errors import ConfigError
 
 DESCRIPTION = "Runs stream processing jobs and talks to running ones."
 EXIT_CODES = (
-    "exit codes: 0 finished, 1 job failed, 2 usage, 3 could not restore, "
-    "130 interrupted after a clean stop"
+    "exit codes: 0 finished, 1 job failed, 2 usage, 3 could not restore (for a plan: would be "
+    "refused), 130 interrupted after a clean stop"
 )
 
 AddCommand: TypeAlias = Callable[..., argparse.ArgumentParser]
@@ -25,9 +26,27 @@ def parse(argv: Sequence[str], version: str) -> argparse.Namespace:
     Ends with SystemExit as argparse does: code 2 for what cannot be understood.
     """
     own, job_arguments = split_at_dashes(argv)
-    arguments = _parser(version).parse_args(own)
+    parser = _parser(version)
+    if not own:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    arguments, left = parser.parse_known_args(own)
+    words = [word for word in left if not word.startswith("-")]
+    if words and arguments.command == "restore-plan" and arguments.job is arguments.module is None:
+        # argparse takes the job file for left out when an option stands before it.
+        arguments.job = words[0]
+        left.remove(words[0])
+    if left:
+        parser.error(_not_understood(arguments.command, left))
     arguments.job_arguments = job_arguments
     return arguments
+
+
+def _not_understood(command: str, words: Sequence[str]) -> str:
+    text = f"{command} does not understand {' '.join(words)!r}"
+    if command not in ("run", "plan", "restore-plan"):
+        return f"{text}; `streamlet {command} --help` says what it takes"
+    return f"{text}; what is meant for the job follows `--`, as in: JOB.py -- {' '.join(words)}"
 
 
 def split_at_dashes(argv: Sequence[str]) -> tuple[list[str], list[str]]:

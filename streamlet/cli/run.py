@@ -33,7 +33,6 @@ def run(arguments: Namespace, argv: Sequence[str], env: Mapping[str, str], clock
         raise ConfigError("--format says how --dry-run prints; a run itself prints no result")
     prepared = prepare(arguments, env, plan_only=arguments.dry_run)
     if arguments.dry_run:
-        prepared.look = _planned_restore
         return _show_plan(prepared, arguments, _dry_run)
     progress = progress_for(clock, is_plain=arguments.plain)
     prepared.on_progress = progress.update
@@ -53,15 +52,13 @@ def _is_over(prepared: PreparedRun) -> bool:
 
 
 def plan(arguments: Namespace, env: Mapping[str, str]) -> int:
-    """Prints the plan of the script's first execute; nothing runs."""
-    return _show_plan(prepare(arguments, env, plan_only=True), arguments, _plan)
+    """Prints what `run` would run with the same words, as its --dry-run does; nothing runs."""
+    return _show_plan(prepare(arguments, env, plan_only=True), arguments, _dry_run)
 
 
 def restore_plan(arguments: Namespace, env: Mapping[str, str]) -> int:
     """Prints what would become of a savepoint's state; nothing runs (SP-3)."""
-    prepared = prepare(arguments, env, plan_only=True)
-    prepared.look = _planned_restore
-    return _show_plan(prepared, arguments, _restore_plan)
+    return _show_plan(prepare(arguments, env, plan_only=True), arguments, _restore_plan)
 
 
 def prepare(arguments: Namespace, env: Mapping[str, str], *, plan_only: bool) -> PreparedRun:
@@ -153,6 +150,7 @@ Show: TypeAlias = "Callable[[JobRequest, RestorePlan | None, str], int]"
 
 
 def _show_plan(prepared: PreparedRun, arguments: Namespace, show: Show) -> int:
+    prepared.look = _planned_restore
     try:
         with prepared_run(prepared):
             execute(_load(arguments), arguments.job_arguments)
@@ -169,17 +167,12 @@ def _show_plan(prepared: PreparedRun, arguments: Namespace, show: Show) -> int:
     return failures.USAGE
 
 
-def _plan(request: JobRequest, restore: RestorePlan | None, form: str) -> int:
-    print(_DRAWINGS[form](request.plan))
-    return 0
-
-
 def _dry_run(request: JobRequest, restore: RestorePlan | None, form: str) -> int:
     if form == "json":
         restored = {} if restore is None else {"restore": restore.to_dict()}
         print(as_json({**request.plan.to_dict(), **restored}))
     else:
-        _plan(request, restore, form)
+        print(_DRAWINGS[form](request.plan))
         if restore is not None:
             # A drawing stays one that programs can read.
             (print if form == "text" else say)(f"\n{restore_text(restore)}")
@@ -195,9 +188,10 @@ def _restore_plan(request: JobRequest, restore: RestorePlan | None, form: str) -
 
 def _planned_restore(request: JobRequest) -> RestorePlan | StreamletError | None:
     """A refusal is given, not raised: the script might swallow it."""
-    if request.savepoint is None and not request.resume:
+    if request.savepoint is None and not request.resume and not request.uid_map:
         return None
-    from streamlet.runtime.recovery import planned_restore  # not before: a plan needs no runtime
+    # Not before: a plan needs no runtime.
+    from streamlet.runtime.starting_point import planned_restore
 
     try:
         return planned_restore(RealDisk(), request)

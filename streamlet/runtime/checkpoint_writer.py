@@ -36,6 +36,8 @@ class CheckpointSettings:
     retained: int
     savepoints: Path
     """Where savepoints go unless the request says otherwise."""
+    on_savepoint: Callable[[int, Path], None]
+    """Called in a thread before the savepoint of that checkpoint id and directory is written."""
     on_stop_savepoint: Callable[[], None]
     """Called in a thread when the savepoint of a stop is durable, before sinks commit it."""
 
@@ -75,7 +77,6 @@ class CheckpointWriter:
             run_ids=run_ids,
             fingerprint=plan.fingerprint,
             created_ms=self._clock.now_ms(),
-            is_end=pending.kind is CheckpointKind.FINAL,
             operators=[
                 _operator_entry(vertex, position, pending, items)
                 for vertex in plan.vertices

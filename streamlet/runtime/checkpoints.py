@@ -150,6 +150,12 @@ class Checkpoints:
             return None
         items = operator_items(pending, self._plan)
         try:
+            if pending.kind.is_savepoint:
+                # Before it is whole: a process that dies after that leaves a savepoint which
+                # anyone may restore, and sinks must have kept what it prepared.
+                await asyncio.to_thread(
+                    self._settings.on_savepoint, pending.checkpoint_id, pending.directory
+                )
             directory, size_bytes = await asyncio.to_thread(
                 self._writer.write, pending, items, self._plan, self._run_ids
             )
@@ -171,7 +177,7 @@ class Checkpoints:
             committables = {uid: own.committables for uid, own in items.items()}
             await self._committer.commit(self._plan, committables)
             self._post(CheckpointComplete(pending.checkpoint_id))
-            await asyncio.to_thread(self._retain)
+            await asyncio.to_thread(self._retain, pending.kind)
         return self._complete(pending, directory, size_bytes)
 
     def on_decline(self, decline: DeclineCheckpoint) -> None:
@@ -215,9 +221,11 @@ class Checkpoints:
         if self._settings.interval_ms is not None:
             self._sweep(lambda: self._storage.sweep(earlier_runs))
 
-    def _retain(self) -> None:
+    def _retain(self, kind: CheckpointKind) -> None:
         """Drops what no retained checkpoint needs."""
-        self._sweep(lambda: self._storage.retain(self._settings.retained, self._run_ids[:-1]))
+        # After the final one nobody goes back to any other, least of all to one of an earlier run.
+        count = 1 if kind is CheckpointKind.FINAL else self._settings.retained
+        self._sweep(lambda: self._storage.retain(count, self._run_ids[:-1]))
 
     def _sweep(self, sweep: Callable[[], None]) -> None:
         """What cannot be dropped now is next time: it harms nobody meanwhile."""

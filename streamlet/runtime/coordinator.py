@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
-from streamlet.checkpoint.restore import RestoreOptions
-from streamlet.checkpoint.storage import CheckpointStorage, newest_snapshot
+from streamlet.checkpoint.storage import CheckpointStorage
 from streamlet.clock import Clock, monotonic_ms
-from streamlet.errors import InternalError, one_line
+from streamlet.errors import InternalError, one_line, with_place
+from streamlet.runtime.attempt_start import AttemptStart
 from streamlet.runtime.checkpoints import Checkpoints, refuse
 from streamlet.runtime.commits import Committer
 from streamlet.runtime.enumeration import Enumeration
@@ -41,10 +41,9 @@ from streamlet.runtime.messages import (
     ToWorker,
 )
 from streamlet.runtime.progress import Progress, checkpoint_status
-from streamlet.runtime.recovery import Recovery, recover
+from streamlet.runtime.recovery import Recovery
 from streamlet.runtime.restart import Failure, RestartStrategy
 from streamlet.runtime.setup import JobSetup, JobState
-from streamlet.sink import RestoreContext
 
 _log = logging.getLogger("streamlet.job")
 
@@ -70,6 +69,7 @@ class JobCoordinator:
         self._checkpoints = checkpoints
         self._committer = committer
         self._storage = storage
+        self._start = AttemptStart(setup, checkpoints, committer, storage)
         self._strategy = strategy
         self._disk = storage.disk
         self._clock = clock
@@ -83,7 +83,7 @@ class JobCoordinator:
         self._is_cancelling = False
         self._is_over = False
         self._interrupt_deadline_s: float | None = None
-        self.progress = Progress(clock.now_ms())
+        self.progress = Progress(monotonic_ms(clock))
         self._handlers: dict[type, Callable[[Any], Awaitable[None]]] = {
             TaskOpened: self._on_opened,
             SplitRequest: self._on_split_request,
@@ -111,17 +111,16 @@ class JobCoordinator:
 
     def status(self) -> dict[str, Any]:
         """How the job stands, for people."""
-        now_ms = self._clock.now_ms()
         return {
             "id": self._setup.run_id,
             "name": self._setup.name,
             "state": self.state.value,
             "attempt": self._attempt,
-            "uptime_ms": now_ms - self.progress.started_ms,
+            "uptime_ms": monotonic_ms(self._clock) - self.progress.started_ms,
             "restarts": self.progress.restarts,
             "last_failure": self.progress.last_failure,
             **checkpoint_status(self._checkpoints),
-            "operators": self.progress.operators(self._plan, now_ms),
+            "operators": self.progress.operators(self._plan, self._clock.now_ms()),
         }
 
     async def run(self) -> None:
@@ -137,9 +136,12 @@ class JobCoordinator:
 
     async def _after_attempt(self, error: BaseException | None) -> None:
         """Decides what follows an attempt; raises its error if that is the end of the job."""
+        while not self._inbox.empty():
+            # Whoever ended the job while it was being started is heard before it starts again.
+            self._handle_while_closing(self._inbox.get_nowait())
         if self._end_state is not None:
             if error is not None:
-                _log.warning("an error while closing, after all was committed: %r", error)
+                _log.warning("the job was ending, and an error came with it: %r", error)
             return
         if self._interrupt_deadline_s is not None:
             reason = "the tasks ended" if error is None else one_line(error)
@@ -154,13 +156,14 @@ class JobCoordinator:
         delay_ms = self._strategy.next_delay_ms(failure)
         if delay_ms is None:
             self.state = JobState.FAILED
+            _log.info("the job failed: %s", with_place(error), exc_info=error)
             raise error
         self.state = JobState.RESTARTING
         self.progress.on_restart(error)
         _log.warning(
             "attempt %d failed: %s; restarting in %d ms",
             self._attempt,
-            one_line(error),
+            with_place(error),
             delay_ms,
         )
         await self._wait_to_restart(delay_ms)
@@ -181,10 +184,7 @@ class JobCoordinator:
         self._is_cancelling = False
         self.progress.begin_attempt()
         try:
-            recovery = await asyncio.to_thread(self._read_state)
-            # A crash may have come between the manifest and this commit: it is repeated.
-            await self._committer.commit(self._plan, recovery.committables)
-            await asyncio.to_thread(self._recover_sinks, recovery)
+            recovery = await self._start.restore()
             self._plan = recovery.plan
             self._enumeration = Enumeration(recovery.plan, recovery)
             await asyncio.to_thread(self._enumeration.discover, monotonic_ms(self._clock))
@@ -193,47 +193,14 @@ class JobCoordinator:
             return error
         self._run_ids = recovery.run_ids
         self._deploy(recovery)
+        reason = "the job ended"
         try:
-            return await self._serve()
+            failure = await self._serve()
+            if failure is not None:
+                reason = f"the attempt ended: {one_line(failure)}"
+            return failure
         finally:
-            self._checkpoints.end_attempt("the job ended or failed")
-
-    def _read_state(self) -> Recovery:
-        """Reads the state to begin with. Blocks."""
-        directory = self._snapshot_to_restore()
-        self._checkpoints.sweep_leftovers(self._setup.earlier_run_ids)
-        if directory is None:
-            recovery = Recovery(self._setup.plan)
-        else:
-            is_own = directory != self._setup.restored
-            options = RestoreOptions(is_own=True) if is_own else self._setup.restore_options
-            recovery = recover(self._disk, self._setup.plan, directory, options)
-            if any(recovery.committables.values()):
-                # A process that was killed before this sync left a manifest that a loss of power
-                # would take back, and then its output would be committed twice.
-                self._disk.sync_directory(directory)
-        return recovery
-
-    def _recover_sinks(self, recovery: Recovery) -> None:
-        """Brings sinks to just the restored state. Blocks."""
-        run_ids = [*self._setup.earlier_run_ids, self._setup.run_id]
-        context = RestoreContext(
-            recovery.checkpoint_id,
-            list(dict.fromkeys([*recovery.run_ids, *run_ids])),
-            self._setup.later_output,
-        )
-        for op in self._plan.operators():
-            if op.sink is not None:
-                op.sink.recover(context)
-
-    def _snapshot_to_restore(self) -> Path | None:
-        if not self._setup.has_checkpoints:
-            return self._setup.restored
-        found, latest = self._storage.latest_checkpoint(), self._checkpoints.latest
-        newest = newest_snapshot(
-            found, self._checkpoints.stop_savepoint, 0 if latest is None else latest.checkpoint_id
-        )
-        return self._setup.restored if newest is None else newest.directory
+            self._checkpoints.end_attempt(reason)
 
     def _state_directory(self) -> Path:
         if self._setup.has_checkpoints:
@@ -278,7 +245,7 @@ class JobCoordinator:
     def _handle_while_closing(self, message: ToCoordinator | None) -> None:
         """The tasks are being closed: only figures and what clients want still count."""
         if isinstance(message, TaskReport):
-            self.progress.take(message, self._clock.now_ms())
+            self.progress.take(message, monotonic_ms(self._clock))
         elif isinstance(message, SavepointRequest):
             refuse(message, "the job is ending or restarting")
         elif isinstance(message, InterruptRequest | CancelRequest) and self._end_state is None:
@@ -332,7 +299,7 @@ class JobCoordinator:
         self._enumeration.ask(*message.task)
 
     async def _on_report(self, message: TaskReport) -> None:
-        self.progress.take(message, self._clock.now_ms())
+        self.progress.take(message, monotonic_ms(self._clock))
         if message.task == (0, 0):
             self._setup.on_progress(self.status())
         if self._setup.stop_when() and self._end_state is None:

@@ -22,7 +22,7 @@ from streamlet.runtime.outputs import OutgoingEdge, Outputs
 from streamlet.runtime.partition import make_router
 from streamlet.runtime.snapshots import KeyedSnapshots, SnapshotWriter
 from streamlet.runtime.source_task import SourceTask
-from streamlet.runtime.task import Task, TaskSettings
+from streamlet.runtime.task import Task, TaskParts, TaskSettings
 from streamlet.state.keys import key_group_range
 from streamlet.state.log import StateLog, open_store
 
@@ -87,7 +87,7 @@ class Deployment:
     def _task(self, vertex: PlannedVertex, subtask: int) -> Task:
         task_id = (vertex.id, subtask)
         contexts = {op.uid: self._context(vertex, op, subtask) for op in vertex.operators}
-        common = (
+        parts = TaskParts(
             task_id,
             self._chain(vertex),
             contexts,
@@ -98,8 +98,8 @@ class Deployment:
             self._settings,
         )
         if vertex.is_source:
-            return SourceTask(vertex.head, *common)
-        return OperatorTask(self._inputs(vertex, subtask), *common)
+            return SourceTask(vertex.head, parts)
+        return OperatorTask(self._inputs(vertex, subtask), parts)
 
     def _chain(self, vertex: PlannedVertex) -> OperatorChain:
         senders = {edge.source_operator for edge in self._plan.outputs_of(vertex.id)}

@@ -7,18 +7,14 @@ import logging
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from streamlet.checkpoint.manifest import read_manifest
 from streamlet.checkpoint.pending import CheckpointKind
 from streamlet.checkpoint.restore import RestoreOptions
-from streamlet.checkpoint.storage import (
-    CheckpointStorage,
-    RunRecord,
-    find_snapshot,
-    resume_point,
-)
+from streamlet.checkpoint.storage import CheckpointStorage, RunRecord
 from streamlet.errors import ConfigError, RestoreError, TransientError
 from streamlet.runtime.checkpoint_writer import CheckpointSettings
 from streamlet.runtime.checkpoints import Checkpoints
@@ -35,6 +31,7 @@ from streamlet.runtime.restart import make_restart_strategy
 from streamlet.runtime.run_recorder import RunRecorder
 from streamlet.runtime.setup import JobRequest, JobResult, JobSetup, JobState
 from streamlet.runtime.signals import catch_first
+from streamlet.runtime.starting_point import starting_point
 from streamlet.runtime.task import TaskSettings
 from streamlet.runtime.worker import Worker
 
@@ -68,6 +65,7 @@ class Job:
             self.run_id,
         )
         self._started_ms = self._clock.now_ms()
+        self._started_s = self._clock.monotonic_s()
         self._closing: list[Callable[[], object]] = []
         self._coordinator: JobCoordinator | None = None
         self._checkpoints: Checkpoints | None = None
@@ -80,7 +78,7 @@ class Job:
             is_recorded=request.is_recorded,
         )
         self._is_finished = False  # an earlier run left nothing to resume
-        self._uid_map = dict(request.uid_map)
+        self._uid_map = request.uid_map
 
     async def prepare(self) -> None:
         """Finds the state to begin with and takes what must not be shared; refuses early."""
@@ -158,31 +156,19 @@ class Job:
             await self._open_control()
 
     def _find_restored(self) -> Path | None:
-        request = self._request
-        if request.savepoint is not None:
-            return find_snapshot(Path(request.savepoint).absolute())
-        if not request.resume:
-            self._refuse_map()
-            return None
-        point = resume_point(self._storage)
-        _notice.info("%s", point.said)
-        if point.is_finished:
-            self._is_finished = True
-        if point.directory is not None:
-            # This run is recorded as gone on from it. A killed process may not have synced it, and
-            # a loss of power would leave a record that names nothing.
-            self._disk.sync_directory(point.directory)
-            self._uid_map = {**point.uid_map, **request.uid_map}
-        elif not point.is_finished:
-            self._refuse_map()
+        point = starting_point(self._storage, self._request)
+        self._is_finished, self._uid_map = point.is_finished, point.uid_map
+        if self._request.resume:
+            _notice.info("%s", point.said)
+            if point.is_finished:
+                # It may have died while it removed them, or a loss of power brought them back.
+                with suppress(OSError, RestoreError):  # it harms nobody
+                    self._storage.forget_finished()
+            if point.directory is not None:
+                # This run is recorded as gone on from it. A killed process may not have synced it,
+                # and a loss of power would leave a record that names nothing.
+                self._disk.sync_directory(point.directory)
         return point.directory
-
-    def _refuse_map(self) -> None:
-        if self._request.uid_map:
-            raise ConfigError(
-                "--map says whose state goes to which operator, but there is no state to begin "
-                "with: name a savepoint with -s, or leave --map out"
-            )
 
     def _connect(
         self, restored: Path | None, first_id: int, work: Path, earlier: list[str]
@@ -210,6 +196,8 @@ class Job:
             on_progress=request.on_progress or (lambda status: None),
             stop_when=request.stop_when or (lambda: False),
             on_checkpoint=self._recorder.on_checkpoint,
+            on_stop_savepoint=self._record_stop,
+            savepoints=self._recorder.savepoints,
         )
         self._coordinator = coordinator = JobCoordinator(
             setup,
@@ -245,7 +233,8 @@ class Job:
             tolerable_failures=config[f"{prefix}.tolerable-failed-checkpoints"],
             retained=config[f"{prefix}.num-retained"],
             savepoints=config[f"{prefix}.savepoint-dir"],
-            on_stop_savepoint=lambda: self._recorder.on_stop_savepoint(self._stop_savepoint()),
+            on_savepoint=self._recorder.on_savepoint,
+            on_stop_savepoint=self._record_stop,
         )
 
     def _first_checkpoint_id(self, restored: Path | None) -> int:
@@ -297,7 +286,7 @@ class Job:
         return JobResult(
             job_id=self.run_id,
             state=self._coordinator.state.value,
-            duration_ms=self._clock.now_ms() - self._started_ms,
+            duration_ms=round((self._clock.monotonic_s() - self._started_s) * 1_000),
             records_in=progress.records_in(plan),
             records_out=progress.records_out(plan),
             restarts=progress.restarts,
@@ -319,6 +308,9 @@ class Job:
         if stop is None or (latest is not None and latest.checkpoint_id > stop.checkpoint_id):
             return None
         return str(stop.directory)
+
+    def _record_stop(self) -> None:
+        self._recorder.on_stop_savepoint(self._stop_savepoint())
 
     async def _open_control(self) -> None:
         async def savepoint(request: dict[str, Any]) -> dict[str, Any]:

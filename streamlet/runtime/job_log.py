@@ -12,17 +12,26 @@ _log = logging.getLogger("streamlet")
 
 
 def open_log(home: Path, job_name: str, run_id: str) -> Callable[[], None]:
-    """Opens `logs/<job name>/<run id>.log` below `home`; what is returned closes it again."""
+    """Opens `logs/<job name>/<run id>.log` below `home`; what is returned closes it again.
+
+    A program that set up no logging gets warnings on stderr, as it would without this file: Python
+    leaves that out as soon as there is any handler, and a job that restarts would do it in silence.
+    """
     path = home / "logs" / job_name / f"{run_id}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level = _log.level
+    on_stderr = None if _log.hasHandlers() else logging.lastResort
+    if on_stderr is not None:
+        _log.addHandler(on_stderr)
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
 
     def close() -> None:
         _log.removeHandler(handler)
+        if on_stderr is not None:
+            _log.removeHandler(on_stderr)
         _log.setLevel(level)
         with suppress(OSError):  # a full disk: what made the job end matters more
             handler.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Any
 
 from streamlet.checkpoint.alignment import Aligned, BarrierAlignment, Outcome
 from streamlet.elements import (
@@ -19,14 +19,16 @@ from streamlet.errors import InternalError
 from streamlet.eventtime.combiner import WatermarkCombiner
 from streamlet.runtime.channel import Channel, InputGate
 from streamlet.runtime.messages import CheckpointAborted, ToTask
-from streamlet.runtime.task import Task
+from streamlet.runtime.task import Task, TaskParts
+
+_log = logging.getLogger("streamlet.task")
 
 
 class OperatorTask(Task):
     """Reads its channels in turn, except those that wait for a barrier's alignment."""
 
-    def __init__(self, channels: Sequence[Channel], *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, channels: Sequence[Channel], parts: TaskParts) -> None:
+        super().__init__(parts)
         self._alignment = BarrierAlignment(len(channels))
         self._gate = InputGate(channels, self._alignment.is_blocked)
         self._combiner = WatermarkCombiner(len(channels))
@@ -39,6 +41,17 @@ class OperatorTask(Task):
         super()._open()
         if self._keyed_state is not None:
             self._keyed_state.check_own_taken()
+            if self.task[1] == 0:  # what is restored is noted alike for all subtasks
+                self._warn_of_unasked(self._keyed_state.unasked())
+
+    def _warn_of_unasked(self, names: Sequence[str]) -> None:
+        if names:
+            _log.warning(
+                "the savepoint has state that operator %r did not ask for in open(): %s; it is "
+                "kept as it is for a later version. If it was renamed, give it its old name",
+                self.head_uid,
+                ", ".join(map(repr, names)),
+            )
 
     async def _step(self) -> bool:
         polled = self._gate.poll()

@@ -33,6 +33,7 @@ class Progress:
     """The latest report of every task of the running attempt, and what earlier ones counted."""
 
     started_ms: int
+    """On a clock that never goes back, as what `take` is given."""
     restarts: int = 0
     last_failure: str | None = None
     """Why the job was restarted last."""
@@ -79,7 +80,7 @@ class Progress:
         )
 
     def operators(self, plan: ExecutionPlan, now_ms: int) -> list[dict[str, Any]]:
-        """One entry per operator, in the order of the plan."""
+        """One entry per operator, in the order of the plan; `now_ms` in epoch milliseconds."""
         return [
             self._operator(vertex, op, now_ms)
             for vertex in plan.vertices

@@ -17,9 +17,7 @@ from streamlet.checkpoint.restore import (
     shares_of,
 )
 from streamlet.checkpoint.restore_plan import RestorePlan, plan_restore
-from streamlet.checkpoint.storage import CheckpointStorage, find_snapshot, resume_point
 from streamlet.plan import ExecutionPlan, PlannedOperator, PlannedVertex
-from streamlet.runtime.setup import JobRequest
 from streamlet.state.keys import key_group_range
 
 
@@ -73,23 +71,6 @@ def restore_plan(
     manifest = read_manifest(disk, directory)
     operators = [_restoring(vertex, op) for vertex in plan.vertices for op in vertex.operators]
     return plan_restore(manifest, directory, operators, plan.fingerprint, options)
-
-
-def planned_restore(disk: Disk, request: JobRequest) -> RestorePlan | None:
-    """What the job would begin with; None when it would begin with nothing."""
-    uid_map = dict(request.uid_map)
-    if request.savepoint is not None:
-        directory = find_snapshot(Path(request.savepoint).absolute())
-    elif request.resume:
-        root = request.config["execution.checkpointing.dir"].absolute()
-        point = resume_point(CheckpointStorage(disk, root, request.name, "planned"))
-        if point.directory is None:
-            return None
-        directory, uid_map = point.directory, {**point.uid_map, **uid_map}
-    else:
-        return None
-    options = RestoreOptions(request.allow_non_restored_state, uid_map)
-    return restore_plan(disk, request.plan, directory, options)
 
 
 def _restoring(vertex: PlannedVertex, operator: PlannedOperator) -> RestoringOperator:

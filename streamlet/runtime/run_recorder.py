@@ -25,12 +25,15 @@ class RunRecorder:
         self._is_recorded = is_recorded
         """False: the run leaves no trace."""
         self._is_refused = False
+        self._has_noted = False
+        """The record says that there is a checkpoint, and of no savepoint that it has overtaken."""
+        self._earlier: list[RunRecord] = []
 
     def begin(self, restored: Path | None, uid_map: Mapping[str, str]) -> list[str]:
         """Records that the run begins with this state; gives the earlier runs, oldest first."""
         if not self._is_recorded:
             return []
-        earlier = self._storage.earlier_runs()
+        self._earlier = earlier = self._storage.earlier_runs()
         if earlier:
             # The clock may have jumped back since: this run is the latest all the same.
             after_ms = earlier[-1].started_ms + 1
@@ -42,14 +45,40 @@ class RunRecorder:
         return [record.id for record in earlier]
 
     def on_checkpoint(self, checkpoint_id: int) -> None:
-        """The first one is recorded, so that a later loss of all of them is noticed."""
-        is_first, self._record.last_checkpoint = not self._record.last_checkpoint, checkpoint_id
-        if is_first and self._is_recorded:
+        """The first one is recorded, so that a later loss of all of them is noticed.
+
+        So is the first one after a stop that the sinks could not commit: the run went on from its
+        savepoint, which is no place to resume from any more.
+        """
+        self._record.last_checkpoint = checkpoint_id
+        self._record.savepoint = None
+        if self._is_recorded and not self._has_noted:
             self._storage.write_run(self._record)
+            self._has_noted = True  # not before: what could not be written is with the next one
+
+    def on_savepoint(self, checkpoint_id: int, directory: Path) -> None:
+        """Recorded before its manifest is written, so that its prepared output is spared."""
+        kept = [(one, path) for one, path in self._record.savepoints if self._is_there(path)]
+        self._record.savepoints = [*kept, (checkpoint_id, str(directory))]
+        if self._is_recorded:
+            self._storage.write_run(self._record)
+
+    def savepoints(self) -> list[tuple[str, int]]:
+        """(run id, checkpoint id) of those of all runs that are still where they were written."""
+        return [
+            (record.id, checkpoint_id)
+            for record in [*self._earlier, self._record]
+            for checkpoint_id, path in record.savepoints
+            if self._is_there(path)
+        ]
+
+    def _is_there(self, savepoint: str) -> bool:
+        return self._storage.is_whole(Path(savepoint))
 
     def on_stop_savepoint(self, savepoint: str | None) -> None:
         """Recorded before the sinks commit it, so that a crash between resumes from it."""
         self._record.savepoint = savepoint
+        self._has_noted = False
         if self._is_recorded:
             self._storage.write_run(self._record)
 
@@ -58,8 +87,10 @@ class RunRecorder:
 
         `--resume` must find the run before it.
         """
-        has_begun = self._record.last_checkpoint or self._storage.latest_checkpoint()
-        self._is_refused = not has_begun
+        record = self._record
+        # Sinks may have committed the savepoint of a stop, and keep what others prepared.
+        has_begun = record.last_checkpoint or record.savepoint or record.savepoints
+        self._is_refused = not (has_begun or self._storage.latest_checkpoint())
 
     def end(
         self, state: str, ended_ms: int, savepoint: str | None, *, keeps_checkpoints: bool
@@ -76,6 +107,6 @@ class RunRecorder:
         try:
             self._storage.write_run(self._record)
             if not keeps_checkpoints:
-                self._storage.forget_checkpoints(self._storage.run)
+                self._storage.forget_lineage(self._record)
         except (TransientError, OSError):
             _log.exception("the end of run %s could not be recorded", self._record.id)

@@ -85,3 +85,7 @@ class JobSetup:
     on_progress: Callable[[dict[str, Any]], None]
     stop_when: Callable[[], bool]
     on_checkpoint: Callable[[int], None]
+    on_stop_savepoint: Callable[[], None]
+    """Called in a thread before an attempt commits the savepoint of a stop that failed."""
+    savepoints: Callable[[], list[tuple[str, int]]]
+    """(run id, checkpoint id) of the job's savepoints whose prepared output sinks must spare."""

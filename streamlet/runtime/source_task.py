@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from streamlet.clock import monotonic_ms
 from streamlet.elements import (
@@ -31,7 +30,7 @@ from streamlet.runtime.messages import (
     TriggerCheckpoint,
 )
 from streamlet.runtime.split_reader import Polled, SplitReader, open_reader
-from streamlet.runtime.task import Stage, Task
+from streamlet.runtime.task import Stage, Task, TaskParts
 
 _log = logging.getLogger("streamlet.task")
 
@@ -39,8 +38,8 @@ _log = logging.getLogger("streamlet.task")
 class SourceTask(Task):
     """Reads its splits in turn, one poll each."""
 
-    def __init__(self, planned: PlannedOperator, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, planned: PlannedOperator, parts: TaskParts) -> None:
+        super().__init__(parts)
         assert planned.source is not None
         assert planned.strategy is not None
         self._planned = planned

@@ -74,29 +74,34 @@ class TaskSettings:
     """Where messages to the coordinator go."""
 
 
+@dataclass(frozen=True, slots=True)
+class TaskParts:
+    """What every task is put together from."""
+
+    task: TaskId
+    chain: OperatorChain
+    contexts: dict[str, OperatorContext]
+    """By operator uid."""
+    outputs: Outputs
+    snapshots: SnapshotWriter
+    settings: TaskSettings
+
+
 class Task(ABC):
     """What tasks have in common; a subclass brings where elements come from."""
 
-    def __init__(
-        self,
-        task: TaskId,
-        chain: OperatorChain,
-        contexts: dict[str, OperatorContext],
-        outputs: Outputs,
-        snapshots: SnapshotWriter,
-        settings: TaskSettings,
-    ) -> None:
-        self.task = task
-        self.chain = chain
-        self.settings = settings
-        self._contexts = contexts
-        self._outputs = outputs
-        self._snapshots = snapshots
-        self._tell = settings.tell
+    def __init__(self, parts: TaskParts) -> None:
+        self.task = parts.task
+        self.chain = parts.chain
+        self.settings = parts.settings
+        self._contexts = parts.contexts
+        self._outputs = parts.outputs
+        self._snapshots = parts.snapshots
+        self._tell = parts.settings.tell
         self._mailbox: deque[ToTask] = deque()
         self._wake = asyncio.Event()
         self._stage = Stage.OPENING
-        self._slice = settings.batch_size
+        self._slice = parts.settings.batch_size
         self._busy_s = 0.0
         self._blocked_s = 0.0
 

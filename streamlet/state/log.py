@@ -238,6 +238,10 @@ class StateLog:
         """
         self.types.check_own_taken(self._restored.keys() - self._tables.keys())
 
+    def unasked(self) -> list[str]:
+        """The user's states that came from a savepoint and that nobody has asked for yet (EV-5)."""
+        return self.types.unasked(self._tables)
+
     def is_restored(self, name: str) -> bool:
         """Whether rows of a state of that name were restored."""
         return name in self._restored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from streamlet.state.codec import DEFAULT_CODEC
 from streamlet.state.layout import Layout, StateSpec
 from streamlet.state.schemas import (
     StateEntry,
-    class_schema,
+    class_schemas,
     codec_name,
     is_own_state,
     state_changes,
@@ -86,6 +86,13 @@ class LogTypes:
                 "and pass --allow-non-restored-state"
             )
 
+    def unasked(self, asked: Container[str]) -> list[str]:
+        """The user's states that came from a savepoint and that nobody has asked for yet (EV-5)."""
+        if not self._is_strict:
+            return []
+        names = sorted(self._restored)
+        return [name for name in names if name not in asked and not is_own_state(name)]
+
     def note_layer(self, spec: StateSpec, layer: dict[Any, Any]) -> None:
         """Notes the keys of what is being written."""
         self._seen.note_keys(layer, spec.layout)
@@ -107,9 +114,8 @@ class LogTypes:
 
     def _entry(self, spec: StateSpec) -> StateEntry:
         saved = self._restored.get(spec.name)
-        restored = {} if saved is None else {schema.tag: schema for schema in saved.classes}
-        tags = sorted({*restored, *self._seen.tags.get(spec.name, ())})
-        classes = [class_schema(tag, restored.get(tag)) for tag in tags]
+        restored = () if saved is None else saved.classes
+        classes = class_schemas(self._seen.tags.get(spec.name, ()), restored)
         declared = self._declared.get(spec.name, "")
         return StateEntry(spec.name, spec.kind, codec_name(spec.codec), declared, classes)
 

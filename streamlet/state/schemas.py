@@ -7,13 +7,13 @@ refused by name before the first record (EV-3, EV-4).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from streamlet.state.codec import DEFAULT_CODEC, Codec
 from streamlet.state.type_names import annotated_types, may_be_read_as
-from streamlet.state.typetags import class_of, fields_of, type_tag
+from streamlet.state.typetags import class_of, fields_of, hint_of_job_file, type_tag
 
 
 class ClassSchema(msgspec.Struct, frozen=True):
@@ -51,11 +51,24 @@ def codec_name(codec: Codec) -> str:
     return type_tag(codec if isinstance(codec, type) else type(codec))
 
 
-def class_schema(tag: str, restored: ClassSchema | None = None) -> ClassSchema:
-    """The class as it is now.
+def class_schemas(seen: Collection[str], restored: Sequence[ClassSchema] = ()) -> list[ClassSchema]:
+    """The classes of these tags as they are now, and all those restored.
 
-    Fields that only the restored one has are kept: rows written by it may still be there.
+    A tag without a class was none: a value had bytes that look like one, and nothing could ever be
+    found under it again.
     """
+    known = {schema.tag: schema for schema in restored}
+    tags = known.keys() | {tag for tag in seen if _is_kept(class_of(tag))}
+    return [_class_schema(tag, known.get(tag)) for tag in sorted(tags)]
+
+
+def _is_kept(kind: type | None) -> bool:
+    """Whether state can have values of the class."""
+    return kind is not None and fields_of(kind) is not None
+
+
+def _class_schema(tag: str, restored: ClassSchema | None) -> ClassSchema:
+    """Fields that only the restored one has are kept: rows written by it may still be there."""
     kind = class_of(tag)
     fields = {} if restored is None else dict(restored.fields)
     if kind is not None:
@@ -109,6 +122,7 @@ def _changes_of(schema: ClassSchema, names: Mapping[str, str]) -> list[str]:
         return [
             f"no loaded module has the class {schema.tag!r}; import it where the job begins, or "
             f"keep the class under that name in {module!r}, if only as an alias"
+            f"{hint_of_job_file(schema.tag)}"
         ]
     now, changes = fields_of(kind), list[str]()
     if now is None:

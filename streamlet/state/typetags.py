@@ -74,6 +74,14 @@ def class_of(tag: str) -> type | None:
     return _look_up(sys.modules.get(module), qualified_name)
 
 
+def hint_of_job_file(tag: str) -> str:
+    """What to say of a tag without a class when the job file has one: the file was renamed."""
+    module, _, qualified_name = tag.partition(":")
+    if _look_up(sys.modules.get("__main__"), qualified_name) is None:
+        return ""
+    return f". The job file has one: call the file {module}.py as before"
+
+
 def fields_of(kind: type) -> dict[str, bool] | None:
     """The fields by which values of a class travel, and whether each has a default.
 

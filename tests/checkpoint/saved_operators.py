@@ -66,4 +66,4 @@ def operator(
 def manifest_of(saved: Sequence[OperatorEntry]) -> Manifest:
     """A checkpoint with these operators, of a graph with the fingerprint `same`."""
     state = FileEntry("operator-state.parquet", 0, "", 0, 3)
-    return Manifest(3, "checkpoint", "", "", "job", [], "same", 0, False, list(saved), state)
+    return Manifest(3, "checkpoint", "", "", "job", [], "same", 0, list(saved), state)

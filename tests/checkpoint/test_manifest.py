@@ -29,7 +29,7 @@ LARGE = FileEntry("../state/3-v1-0-1.parquet", 1000, "cd", 50, 3)
 def manifest(**changes: Any) -> Manifest:
     files = [[ScopedFile(LARGE, 0, 63)], [ScopedFile(LARGE, 64, 127)]]
     counts = OperatorEntry("counts", "count", "process", 2, 128, True, False, subtasks=files)
-    whole = Manifest(3, "checkpoint", "1.0", "3.11", "job", ["r1"], "fp", 5, False, [counts], SMALL)
+    whole = Manifest(3, "checkpoint", "1.0", "3.11", "job", ["r1"], "fp", 5, [counts], SMALL)
     return msgspec.structs.replace(whole, **changes)
 
 

@@ -38,7 +38,7 @@ def written_and_read(tmp_path: Path, items: OperatorItems) -> OperatorItems:
     disk = RealDisk()
     file = write_operator_state(disk, tmp_path, {"op": items}, 1)
     entry = OperatorEntry("op", "op", "process", 1, 1, True, False, item_count=items.count())
-    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, False, [entry], file)
+    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, [entry], file)
     return read_operator_state(disk, tmp_path, manifest).get("op", OperatorItems())
 
 
@@ -140,7 +140,7 @@ def test_state_of_other_operators_is_not_decoded(tmp_path: Path) -> None:
     both = {"gone": OperatorItems([Held(1)]), "op": OperatorItems([2])}
     file = write_operator_state(disk, tmp_path, both, 1)
     entries = [OperatorEntry(uid, uid, "process", 1, 1, True, False, item_count=1) for uid in both]
-    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, False, entries, file)
+    manifest = Manifest(1, "checkpoint", "0", "3", "j", [], "f", 0, entries, file)
     kept = vars(sys.modules[__name__]).pop("Held")
     try:
         assert read_operator_state(disk, tmp_path, manifest, ["op"])["op"].items == [2]

@@ -43,9 +43,7 @@ def add_checkpoint(storage: CheckpointStorage, checkpoint_id: int, *state_files:
     ]
     operator = OperatorEntry("u", "n", "k", 1, 128, True, False, subtasks=[scoped])
     own = FileEntry("operator-state.parquet", 0, "", 0, checkpoint_id)
-    manifest = Manifest(
-        checkpoint_id, "checkpoint", "", "", "job", [], "", 0, False, [operator], own
-    )
+    manifest = Manifest(checkpoint_id, "checkpoint", "", "", "job", [], "", 0, [operator], own)
     write(RealDisk(), directory, manifest)
     return directory
 
@@ -89,6 +87,16 @@ def test_highest_id_is_above_everything_that_is_there_whole_or_not(tmp_path: Pat
     assert second.highest_id() == 6
     (first.state / "9-v1-0-a1-1.parquet").write_bytes(b"half")
     assert second.highest_id() == 9
+
+
+def test_id_of_a_checkpoint_that_is_gone_and_of_a_savepoint_is_not_used_again(
+    tmp_path: Path,
+) -> None:
+    """CP-1: later output, which has the greater ids, would pass for earlier and come twice."""
+    storage = add_run(tmp_path, "a", 1, "FINISHED", last_checkpoint=7)
+    assert storage_of(tmp_path).highest_id() == 7
+    storage.write_run(RunRecord("a", "job", 1, last_checkpoint=7, savepoints=[(9, "sp-9")]))
+    assert storage_of(tmp_path).highest_id() == 9
 
 
 def test_directory_without_a_manifest_is_no_checkpoint(tmp_path: Path) -> None:
@@ -278,6 +286,18 @@ class TestResume:
         run.write_run(RunRecord("a", "job", 1, "FINISHED", savepoint=str(savepoint)))
         point = resume_point(storage_of(tmp_path))
         assert (point.directory, point.is_finished) == (savepoint, False)
+
+    def test_stop_that_failed_and_was_gone_on_from_is_not_gone_back_to(
+        self, tmp_path: Path
+    ) -> None:
+        """Its sinks could not commit; the process died before the next checkpoint was recorded."""
+        run = add_run(tmp_path, "a", 1)
+        savepoint = add_checkpoint(storage_of(tmp_path / "savepoints"), 5)
+        run.write_run(RunRecord("a", "job", 1, last_checkpoint=4, savepoint=str(savepoint)))
+        add_checkpoint(run, 4)
+        assert resume_point(storage_of(tmp_path)).directory == savepoint
+        newer = add_checkpoint(run, 6)
+        assert resume_point(storage_of(tmp_path)).directory == newer
 
     def test_savepoint_that_is_gone_is_refused(self, tmp_path: Path) -> None:
         add_run(tmp_path, "a", 1, "FINISHED", savepoint=str(tmp_path / "sp"))

@@ -96,3 +96,18 @@ def test_assignment_without_equals_is_refused() -> None:
 def test_only_the_first_dashes_divide() -> None:
     assert split_at_dashes(["run", "--", "a", "--", "b"]) == (["run"], ["a", "--", "b"])
     assert split_at_dashes(["run"]) == (["run"], [])
+
+
+def test_restore_plan_takes_options_between_savepoint_and_job() -> None:
+    """The job file was once "unrecognized" behind an option."""
+    arguments = parse(["restore-plan", "sp/1", "--map", "a=b", "job.py", "--", "in"], "1")
+    assert (arguments.savepoint, arguments.job, arguments.uid_map) == ("sp/1", "job.py", ["a=b"])
+
+
+def test_job_arguments_without_dashes_are_told_where_they_belong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(["run", "job.py", "in.jsonl", "out"], "1")
+    assert end.value.code == 2
+    assert "follows `--`, as in: JOB.py -- in.jsonl out" in capsys.readouterr().err

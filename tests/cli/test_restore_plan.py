@@ -32,7 +32,7 @@ def planned(uid: str, name: str, parallelism: int = 1) -> RestoringOperator:
 def text_of(*planned: RestoringOperator, options: RestoreOptions | None = None) -> str:
     entries = [saved("src", "clicks", [], 2), saved("sum", "totals", STATES)]
     state = FileEntry("operator-state.parquet", 0, "", 0, 3)
-    manifest = Manifest(7, "savepoint", "", "", "shop", [], "", 0, False, entries, state)
+    manifest = Manifest(7, "savepoint", "", "", "shop", [], "", 0, entries, state)
     plan = plan_restore(manifest, Path("sp"), planned, "", options or RestoreOptions())
     return to_text(plan)
 

@@ -6,14 +6,18 @@ import asyncio
 import json
 import threading
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streamlet import KeyedProcessFunction, OutputTag, StreamExecutionEnvironment
+from streamlet.clock import SystemClock
 from streamlet.connectors.datagen import DataGenSource
 from streamlet.errors import ConfigError
+from streamlet.runtime.job import Job
+from streamlet.runtime.machine import this_machine
 from streamlet.runtime.setup import JobResult
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ListSink
@@ -195,6 +199,42 @@ def test_interrupted_job_whose_last_checkpoint_fails_stops_all_the_same(home: Pa
         return await client.result()
 
     assert within_seconds(run()).state == "SUSPENDED"
+
+
+def test_interrupt_is_heard_while_attempts_fail_one_after_the_other() -> None:
+    """Each fails at the commit it begins with and is followed at once by the next."""
+    sink = GatedListSink(failures=10_000)
+
+    async def run() -> JobResult:
+        env = environment(restart_strategy__fixed_delay__attempts=1_000)
+        totals_pipeline(env, SteppedSource(records_of(1, 40), sink.gate), sink)
+        client = await env.execute_async("totals")
+        await until(client, lambda status: status["restarts"] > 1)
+        client._job.interrupt()
+        return await client.result()
+
+    assert within_seconds(run()).state == "SUSPENDED"
+
+
+def test_clock_that_is_set_back_shortens_no_job() -> None:
+    class SetBack(SystemClock):
+        hours = 0
+
+        def now_ms(self) -> int:
+            self.hours += 1
+            return super().now_ms() - self.hours * 3_600_000
+
+    async def run() -> JobResult:
+        env = environment()
+        env.from_collection([1, 2]).sink_to(ListSink())
+        request = env._request(env.config, "set back", None, is_recorded=False)
+        job = Job(request, replace(this_machine(), clock=SetBack()))
+        await job.prepare()
+        result = await job.run()
+        assert 0 <= job.status()["uptime_ms"] < 60_000
+        return result
+
+    assert 0 <= within_seconds(run()).duration_ms < 60_000
 
 
 def test_interrupt_without_checkpoints_cancels() -> None:

@@ -113,7 +113,9 @@ def test_commit_of_the_last_checkpoint_that_breaks_is_repeated() -> None:
     assert sorted(sink.values) == totals_of(partitions)
 
 
-def test_restarts_end_when_their_number_is_used_up_and_the_error_is_the_users() -> None:
+def test_restarts_end_when_their_number_is_used_up_and_the_error_is_the_users(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def broken(value: Any) -> Any:
         raise LookupError(f"no price for {value}")
 
@@ -122,6 +124,10 @@ def test_restarts_end_when_their_number_is_used_up_and_the_error_is_the_users() 
     with pytest.raises(LookupError, match="no price for 1") as caught:
         env.execute("broken")
     assert any("prices" in note for note in caught.value.__notes__)
+    first, second, end = caplog.messages
+    assert "in operator 'prices'" in first, "where, and not only what"
+    assert "restarting" in second
+    assert end.startswith("the job failed: LookupError"), "the log of the run says it, too"
 
 
 def test_what_a_restart_cannot_mend_fails_at_once() -> None:

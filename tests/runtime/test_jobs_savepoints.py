@@ -11,6 +11,7 @@ import pytest
 from streamlet import TumblingEventTimeWindows, WatermarkStrategy
 from streamlet.api.prepared import PreparedRun, prepared_run
 from streamlet.errors import RestoreError, TransientError
+from streamlet.runtime.run_recorder import RunRecorder
 from streamlet.runtime.setup import JobResult
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
@@ -203,6 +204,37 @@ def test_commit_that_fails_after_a_stop_savepoint_goes_on_from_the_savepoint() -
     assert sorted(sink.values) == totals_of(partitions)
 
 
+def test_stop_that_cannot_be_recorded_is_not_committed_by_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever resumed after a crash would go further back than the output."""
+    partitions, sink = records_of(2, 12), GatedListSink()
+    committed_before: list[list[Any]] = []
+    record = RunRecorder.on_stop_savepoint
+
+    def full_twice(self: RunRecorder, savepoint: str | None) -> None:
+        committed_before.append(list(sink.values))
+        if len(committed_before) < 3:
+            raise TransientError("the disk is full")
+        record(self, savepoint)
+
+    monkeypatch.setattr(RunRecorder, "on_stop_savepoint", full_twice)
+
+    async def run() -> None:
+        env = environment(parallelism__default=2, execution__checkpointing__interval="1h")
+        totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+        client = await env.execute_async("totals")
+        await until(client, lambda status: status["operators"][-1]["records_in"] == 8)
+        sink.gate.is_open = True
+        with pytest.raises(TransientError, match="the disk is full"):
+            await client.stop_with_savepoint()
+        assert (await client.result()).state == "FINISHED"
+
+    asyncio.run(run())
+    assert committed_before == [[], [], []]
+    assert sorted(sink.values) == totals_of(partitions)
+
+
 def test_savepoint_asked_for_when_the_job_is_over_is_refused_at_once() -> None:
     async def run() -> None:
         env = environment()
@@ -267,6 +299,20 @@ def test_resume_over_several_runs_that_were_cut_off() -> None:
     assert len(sink.values) < 30
     assert resumed(sink, partitions).state == "FINISHED"
     assert sorted(sink.values) == totals_of(partitions)
+
+
+def test_job_that_finishes_leaves_no_checkpoint_of_the_runs_it_went_on_from(home: Path) -> None:
+    """CP-61: also when it has taken fewer of its own than are kept."""
+    partitions, sink = records_of(1, 16), GatedListSink()
+    asyncio.run(cut_off(sink, partitions, 8, resume=False))
+    sink.gate.is_open = True
+    settings = {"execution__checkpointing__num_retained": 50}
+    with prepared_run(PreparedRun(environment(**settings).config, resume=True)):
+        env = environment(**settings)
+        totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+        assert env.execute("totals").state == "FINISHED"
+    runs = [run for run in (home / "checkpoints" / "totals").iterdir() if run.is_dir()]
+    assert [[path.name for path in run.iterdir()] for run in runs] == [["run.json"]] * 2
 
 
 def test_resume_of_a_finished_job_does_nothing() -> None:

@@ -13,8 +13,10 @@ import pytest
 from streamlet import (
     EventTimeSessionWindows,
     KeyedProcessFunction,
+    RuntimeContext,
     StreamExecutionEnvironment,
     TumblingEventTimeWindows,
+    ValueStateDescriptor,
     WatermarkStrategy,
 )
 from streamlet.api.prepared import PreparedRun, prepared_run
@@ -147,6 +149,39 @@ def test_open_windows_are_not_given_to_an_operator_of_sessions() -> None:
     windows_pipeline(env, sink, TumblingEventTimeWindows.of("1h"))
     env.execute("stopped")
     assert 24 in sink.values, "the window has all records, those before the savepoint too"
+
+
+class Noted(KeyedProcessFunction[Any, Any, Any]):
+    """Keeps the last record in a state of some name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def open(self, ctx: RuntimeContext, /) -> None:
+        self.last = ctx.get_state(ValueStateDescriptor(self.name))
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context, /) -> Iterator[Any]:
+        self.last.update(value)
+        yield value
+
+
+def test_state_whose_name_has_changed_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """EV-5 keeps it, but the operator begins with nothing, and nobody once was told."""
+    sink = GatedListSink(Gate(last=2))
+
+    def noted(name: str, **settings: Any) -> StreamExecutionEnvironment:
+        env = environment(parallelism__default=2, **settings)
+        source = env.from_source(SteppedSource(records_of(1, 24), sink.gate)).uid("source")
+        source.key_by(0).process(Noted(name)).uid("noted").sink_to(sink).uid("sink")
+        return env
+
+    path = asyncio.run(stopped(noted("last"), sink, 8))
+    sink.gate.is_open = True
+    noted("last", execution__state_recovery__path=path).execute("same")
+    assert "did not ask for" not in caplog.text
+    noted("latest", execution__state_recovery__path=path).execute("renamed")
+    (warning,) = [text for text in caplog.messages if "did not ask for" in text]
+    assert "'noted' did not ask for in open(): 'last'" in warning
 
 
 def test_manifest_says_which_types_a_job_keeps() -> None:

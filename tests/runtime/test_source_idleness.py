@@ -18,7 +18,7 @@ from streamlet.runtime.outputs import OutgoingEdge, Outputs
 from streamlet.runtime.partition import OneRouter
 from streamlet.runtime.snapshots import SnapshotWriter
 from streamlet.runtime.source_task import SourceTask
-from streamlet.runtime.task import TaskSettings
+from streamlet.runtime.task import TaskParts, TaskSettings
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ManualClock
 
@@ -59,8 +59,7 @@ def source_task(
     messages: list[ToCoordinator] = []
     settings = TaskSettings(clock, RealDisk(), 10, 1, INTERVAL_MS, messages.append)
     head = plan.vertices[0].head
-    return SourceTask(
-        head,
+    parts = TaskParts(
         (0, 0),
         OperatorChain([ChainedOperator(head.uid, None, has_edges=True)]),
         {},
@@ -68,6 +67,7 @@ def source_task(
         SnapshotWriter((0, 0), None, ThreadPoolExecutor(1), messages.append),
         settings,
     )
+    return SourceTask(head, parts)
 
 
 async def turns(count: int = 50) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from streamlet import (
     ValueStateDescriptor,
 )
 from streamlet.errors import RestoreError
+from streamlet.state.codec import encode
 from streamlet.state.handles import KeyedStateHandles
 from streamlet.state.log import StateLog
 from streamlet.state.schemas import StateEntry, merged_entries
@@ -59,6 +61,11 @@ def define(request: pytest.FixtureRequest, job: ModuleType) -> Define:
         return kind
 
     return define
+
+
+@dataclasses.dataclass
+class Visits:
+    count: int
 
 
 class Latest(AggregateFunction[Any, list[Any], Any]):
@@ -241,6 +248,16 @@ def test_class_that_was_renamed_is_refused_and_an_alias_is_the_way_out(
     kind.__qualname__ = "Renamed"
     vars(job).update(Renamed=kind, C=kind)
     assert get(restored(checkpoint, open_log), "value", type=kind) == kind(1)
+
+
+def test_bytes_that_look_like_an_encoded_class_are_no_class(open_log: OpenLog) -> None:
+    """Else no restore could ever find it, and all of them would be refused."""
+    payload = encode((Visits(1), b"")) + b"\x93\xa3a:b\xa6fields\x93\xacbuiltins:int\xa6fields"
+    log = open_log()
+    put(log, "value", payload)
+    checkpoint = saved(log)
+    assert [c.tag for c in log.entries()[0].classes] == [f"{__name__}:Visits"]
+    assert get(restored(checkpoint, open_log), "value") == payload
 
 
 def test_class_that_is_no_data_class_any_more_is_refused(

@@ -108,7 +108,7 @@ def test_keys_of_other_types_never_meet(saved: list[Any], new: list[Any]) -> Non
     ],
 )
 def test_classes_in_values_are_noted_wherever_they_are(value: Any, kinds: list[Any]) -> None:
-    """Bytes that look just like an encoded class count as one: no harm but a name in a manifest."""
+    """Bytes that look just like an encoded class count as one here: see `class_schemas`."""
     spec = StateSpec("s", "value", Layout.KEY)
     seen = SeenTypes()
     for batch in encoded(spec, {1: value, 2: 0}, 128, 1):

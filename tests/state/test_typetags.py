@@ -14,7 +14,7 @@ import pytest
 
 from streamlet.errors import StateTypeError
 from streamlet.state.codec import decode, encode
-from streamlet.state.typetags import type_tag
+from streamlet.state.typetags import hint_of_job_file, type_tag
 
 
 @dataclass
@@ -220,3 +220,15 @@ def test_class_of_the_job_file_has_one_tag_as_script_and_as_module(
     imported = define(job, "C", BASES["dataclass"], "a: int")
     assert decode(payload) == imported(1)
     assert encode(imported(1)) == payload
+
+
+def test_job_file_that_was_renamed_is_told_its_old_name(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the job as job_v2.py once was told to import a class that it has."""
+    main = ModuleType("__main__")
+    main.__file__ = "/somewhere/clicks_v2.py"
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert hint_of_job_file("clicks:C") == ""
+    define(main, "C", BASES["dataclass"], "a: int")
+    assert "call the file clicks.py as before" in hint_of_job_file("clicks:C")

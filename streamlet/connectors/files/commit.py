@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from streamlet.connectors.files.checksums import crc32_of
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.journal import CommitJournal
 from streamlet.connectors.files.output import sync_directories, writing
 from streamlet.connectors.files.part_names import run_and_checkpoint_of
-from streamlet.errors import FatalError
+from streamlet.errors import FatalError, RestoreError
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
     hidden: Path
     visible: Path
+    size_bytes: int | None
+    """None, and so is the sum: an older version wrote neither."""
+    crc32: int | None
 
 
 class Commit:
@@ -38,7 +42,13 @@ class Commit:
         self._directory = directory
         self._journal = journal
         self._files = [
-            _Pending(self._part(one["temp"]), self._part(one["final"])) for one in committables
+            _Pending(
+                self._part(one["temp"]),
+                self._part(one["final"]),
+                one.get("size"),
+                one.get("crc32"),
+            )
+            for one in committables
         ]
 
     def _part(self, name: str) -> Path:
@@ -49,10 +59,26 @@ class Commit:
             )
         return self._directory / name
 
+    def check_restore(self) -> None:
+        """RestoreError if a file is damaged, or neither there nor ever committed.
+
+        Reads every hidden file to its end, so this is for restores alone; changes nothing.
+        """
+        for one in self._files:
+            try:
+                is_hidden = self._is_hidden(one)
+            except FatalError as error:
+                raise RestoreError(str(error)) from error
+            with writing(one.hidden):
+                found = crc32_of(self._disk, one.hidden) if is_hidden else None
+            if found is not None and one.crc32 not in (None, found):
+                raise RestoreError(_damaged(one, f"checksum {one.crc32}", f"{found}"))
+
     def run(self) -> None:
         """Returns when every file that nobody has taken is durably visible.
 
-        FatalError when both names of a file are missing that was never committed, or both exist.
+        FatalError when both names of a file are missing that was never committed, or both exist,
+        or when a hidden file is not as long as it was.
         """
         hidden = [one for one in self._files if self._is_hidden(one)]
         self._note()
@@ -75,8 +101,16 @@ class Commit:
                 "under one run id; move one of the two away and restore again"
             )
         if not is_hidden and not is_visible and not self._was_committed(one):
-            raise _lost(one)
+            raise FatalError(_lost(one))
+        if is_hidden:
+            self._check_size(one)
         return is_hidden
+
+    def _check_size(self, one: _Pending) -> None:
+        with writing(one.hidden):
+            found = self._disk.size_bytes(str(one.hidden))
+        if one.size_bytes not in (None, found):
+            raise FatalError(_damaged(one, f"{one.size_bytes} bytes", f"{found}"))
 
     def _was_committed(self, one: _Pending) -> bool:
         known = run_and_checkpoint_of(one.visible.name)
@@ -92,10 +126,19 @@ class Commit:
             self._journal.advance(run_id, min(numbers), max(numbers))
 
 
-def _lost(one: _Pending) -> FatalError:
-    return FatalError(
+def _lost(one: _Pending) -> str:
+    return (
         f"{one.visible} is lost: the checkpoint says that it was written, but neither it nor "
         f"{one.hidden.name} exists, and it was never committed. Files may be taken once they "
-        "are visible, but not the hidden ones beside them; put the file back, or restore from a "
-        "later checkpoint or from none"
+        "are visible, but not the hidden ones beside them, and a savepoint needs them as long as "
+        "it is where it was written; put the file back, or go on with --resume, from another "
+        "checkpoint or from none"
+    )
+
+
+def _damaged(one: _Pending, expected: str, found: str) -> str:
+    return (
+        f"{one.hidden} is damaged, and was not made visible: expected {expected}, got {found}. Put "
+        "the file back as it was, or restore from an earlier checkpoint or savepoint, with "
+        "--discard-later-output if there is output after it"
     )

@@ -46,15 +46,24 @@ class FileEnumerator(SplitEnumerator):
             found = self._disk.find(self._path)
         new = [path for path in found if path not in self._known]
         if not new and not self._known and not self._follow:
-            raise FatalError(
-                f"no files to read: {self._path!r} (seen from {os.getcwd()!r}) matches none; "
-                "expected one file, a directory or a glob (follow=True waits for files)"
-            )
+            raise FatalError(self._nothing_found())
         self._known.update(new)
         if self._follow:
             return [FileSplit(path).name for path in new]
         parts = self._parallelism if len(new) < self._parallelism else 1
         return [split.name for path in new for split in self._cut(self._disk, path, parts)]
+
+    def _nothing_found(self) -> str:
+        path = Path(self._path)
+        if self._disk.exists(path) and not self._disk.is_directory(path):
+            return (
+                f"{self._path!r} is a pipe or a device; expected a file: after a crash a file can "
+                "be read once more, a pipe cannot. Write it to a file first"
+            )
+        return (
+            f"no files to read: {self._path!r} (seen from {os.getcwd()!r}) matches none; "
+            "expected one file, a directory or a glob (follow=True waits for files)"
+        )
 
     def snapshot(self) -> Any:
         return sorted(self._known)

@@ -17,6 +17,9 @@ _WRITE_BUFFER_BYTES: Final = 1 << 18
 class DiskLock(Protocol):
     """A lock that is held; it ends with the process at the latest."""
 
+    def is_in_place(self) -> bool:
+        """False: the file was removed or replaced, so that others can take the lock too."""
+
     def release(self) -> None:
         """Gives it back; a second time it does nothing."""
 
@@ -122,7 +125,16 @@ class _FileLock:
         except BaseException:
             os.close(descriptor)
             raise
+        self._path = path
         self._descriptor: int | None = descriptor
+
+    def is_in_place(self) -> bool:
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -54,11 +54,22 @@ class DirectoryLock:
         self._directory = directory
         self._held: DiskLock | None = None
 
-    def acquire(self) -> None:
-        """Takes the lock, once; raises FatalError when another job holds it."""
-        if self._held is not None:
-            return
+    def acquire(self) -> bool:
+        """Takes the lock; False: this job has held it all the time since it did so.
+
+        The directory may have been removed meanwhile, and the lock with it: then it is taken
+        anew. Raises FatalError when another job holds it.
+        """
         path = self._directory / LOCK_NAME
+        with writing(path):
+            if self._held is not None and self._held.is_in_place():
+                return False
+        self.release()
+        if self._disk.exists(self._directory) and not self._disk.is_directory(self._directory):
+            raise FatalError(
+                f"{self._directory} is to be a directory of output files, and there is a file of "
+                "that name; give the sink another directory, or move the file away"
+            )
         with writing(path):
             # Its parent always: a killed process may have made it and not come to the sync.
             changed = {self._directory.parent, *self._disk.make_directories(self._directory)}
@@ -70,6 +81,7 @@ class DirectoryLock:
                     f"another job writes to {self._directory} ({error.strerror}); wait until it "
                     "has ended, stop it, or give each sink a directory of its own"
                 ) from None
+        return True
 
     def release(self) -> None:
         """Gives the lock back, if it is held."""

@@ -22,7 +22,7 @@ class PartName:
     opened_for: int
     """The checkpoint being written for when the file was opened. It keeps the hidden names of an
     attempt apart from those of the checkpoint it was restored from, which may be committed again
-    at the next restore."""
+    at the next restore, and says which files a savepoint needs: those opened for it or earlier."""
     number: int
     extension: str
 
@@ -52,7 +52,7 @@ def run_and_checkpoint_of(file_name: str) -> tuple[str, int] | None:
     return None if match is None else (match[1], int(match[3]))
 
 
-def run_of_hidden(file_name: str) -> str | None:
-    """The run that wrote a hidden file; None: not a sink's file."""
+def run_and_checkpoint_of_hidden(file_name: str) -> tuple[str, int] | None:
+    """The run that wrote a hidden file, and for which checkpoint it was opened."""
     match = _HIDDEN.fullmatch(file_name)
-    return None if match is None else match[1]
+    return None if match is None else (match[1], int(match[3]))

@@ -6,14 +6,17 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from streamlet.connectors.files.commit import Commit
 from streamlet.connectors.files.disk import REAL_DISK, FileDisk
 from streamlet.connectors.files.encoders import CsvEncoder, JsonLinesEncoder
 from streamlet.connectors.files.journal import CommitJournal
 from streamlet.connectors.files.output import DirectoryLock, remove, sync_directories
-from streamlet.connectors.files.part_names import run_and_checkpoint_of, run_of_hidden
+from streamlet.connectors.files.part_names import (
+    run_and_checkpoint_of,
+    run_and_checkpoint_of_hidden,
+)
 from streamlet.connectors.files.partitions import PartitionBy, Partitions
 from streamlet.connectors.files.parts import ParquetParts, PartFormat, TextParts
 from streamlet.connectors.files.writer import FileSinkWriter, Place, Rolling
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("streamlet")
 _SHOWN_FILES: Final = 5
+
+_Found: TypeAlias = tuple[Path, str, int]
+"""A file of a sink: (path, run id, checkpoint id)"""
 
 
 class FileSink(Sink[Any]):
@@ -141,30 +147,40 @@ class FileSink(Sink[Any]):
         If the process dies on the way, the same committables come again after the restore: what is
         renamed already is left as it is, or where a reader has moved it.
         """
-        self._lock.acquire()
+        self._take_directory()
         if committables:
             Commit(self._disk, self._directory, self._journal, committables).run()
+
+    def check_restore(self, ctx: RestoreContext, committables: Sequence[Any]) -> None:
+        """Locks the directory; refuses later output, and files that are gone."""
+        self._take_directory()
+        if ctx.later_output == "refuse":
+            self._refuse_later_output(_later(self._output()[0], ctx), ctx)
+        if committables:
+            Commit(self._disk, self._directory, self._journal, committables).check_restore()
 
     def recover(self, ctx: RestoreContext) -> None:
         """Locks the directory; refuses, keeps or discards later output; removes hidden files.
 
-        It refuses before it removes anything. Only files of `ctx.run_ids` are touched.
+        It refuses before it removes anything. Only files of `ctx.run_ids` are touched; those that
+        a savepoint needs stay hidden.
         """
-        self._lock.acquire()
+        self._take_directory()
         self._journal.begin_attempt()
         visible, hidden = self._output()
-        later = [
-            path
-            for path, run_id, checkpoint_id in visible
-            if run_id in ctx.run_ids and checkpoint_id > ctx.checkpoint_id
-        ]
+        later = _later(visible, ctx)
         if ctx.later_output == "refuse":
             self._refuse_later_output(later, ctx)
         if ctx.later_output == "discard":
             remove(self._disk, later)
             sync_directories(self._disk, sorted({path.parent for path in later}))
             self._journal.take_back(list(ctx.run_ids), ctx.checkpoint_id)
-        remove(self._disk, [path for path, run_id in hidden if run_id in ctx.run_ids])
+        left = [
+            path
+            for path, run_id, opened_for in hidden
+            if run_id in ctx.run_ids and not ctx.is_spared(run_id, opened_for)
+        ]
+        remove(self._disk, left)
         strangers = [path for path, run_id, _ in visible if run_id not in ctx.run_ids]
         if ctx.checkpoint_id == 0 and strangers:
             _LOG.warning(
@@ -174,14 +190,20 @@ class FileSink(Sink[Any]):
                 strangers[0].name,
             )
 
-    def _output(self) -> tuple[list[tuple[Path, str, int]], list[tuple[Path, str]]]:
-        visible: list[tuple[Path, str, int]] = []
-        hidden: list[tuple[Path, str]] = []
+    def _take_directory(self) -> None:
+        """Keeps other jobs out; what they may have noted meanwhile is read anew."""
+        if self._lock.acquire():
+            self._journal = CommitJournal(self._disk, self._directory)
+
+    def _output(self) -> tuple[list[_Found], list[_Found]]:
+        """The visible files with their checkpoints, and the hidden ones: see `part_names`."""
+        visible: list[_Found] = []
+        hidden: list[_Found] = []
         for path in self._files():
             if (known := run_and_checkpoint_of(path.name)) is not None:
                 visible.append((path, *known))
-            elif (run_id := run_of_hidden(path.name)) is not None:
-                hidden.append((path, run_id))
+            elif (known := run_and_checkpoint_of_hidden(path.name)) is not None:
+                hidden.append((path, *known))
         return visible, hidden
 
     def _files(self) -> Iterator[Path]:
@@ -227,5 +249,13 @@ class FileSink(Sink[Any]):
 
     def close(self) -> None:
         """Gives the output directory back to other jobs."""
-        self._journal = CommitJournal(self._disk, self._directory)  # others may write it now
         self._lock.release()
+
+
+def _later(visible: Sequence[_Found], ctx: RestoreContext) -> list[Path]:
+    """The job's own output that is newer than the restored checkpoint."""
+    return [
+        path
+        for path, run_id, checkpoint_id in visible
+        if run_id in ctx.run_ids and checkpoint_id > ctx.checkpoint_id
+    ]

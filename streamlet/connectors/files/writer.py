@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from streamlet.clock import Clock, SystemClock
+from streamlet.connectors.files.checksums import SummedFile
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.output import remove, sync_directories, writing
 from streamlet.connectors.files.part_names import PartName
@@ -45,6 +46,7 @@ class Rolling:
 class _OpenPart:
     name: PartName
     path: Path
+    file: SummedFile
     part: Part
     opened_ms: int
 
@@ -53,6 +55,8 @@ class _OpenPart:
 class _ClosedPart:
     name: PartName
     path: Path
+    size_bytes: int
+    crc32: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ class Place:
 class FileSinkWriter(SinkWriter[Any]):
     """One subtask's files; at most one is open per partition, and at most 100 in all.
 
-    A committable is `{"temp": hidden path, "final": visible path}`, relative to the output
-    directory, so that the directory can be moved.
+    A committable is `{"temp": hidden path, "final": visible path, "size": bytes, "crc32": sum}`,
+    paths relative to the output directory, so that the directory can be moved. Older versions
+    wrote neither size nor sum.
     """
 
     def __init__(
@@ -133,8 +138,9 @@ class FileSinkWriter(SinkWriter[Any]):
         with writing(path):
             self._make_directory(directory)
             # A name is never written twice: what has it may belong to a checkpoint.
-            file = self._disk.create_new(path)
-            one = _OpenPart(name, path, self._format.begin(file), now_ms)
+            file = SummedFile(self._disk.create_new(path))
+            part = self._format.begin(cast(BinaryIO, file))  # all of it that a part asks for
+            one = _OpenPart(name, path, file, part, now_ms)
         self._open[key] = one
         return one
 
@@ -152,7 +158,7 @@ class FileSinkWriter(SinkWriter[Any]):
         with writing(one.path):
             one.part.close()
         del self._open[key]
-        self._closed.append(_ClosedPart(one.name, one.path))
+        self._closed.append(_ClosedPart(one.name, one.path, one.file.size_bytes, one.file.crc32))
         self._changed.add(one.path.parent)
 
     def prepare_commit(self) -> Sequence[Any]:
@@ -165,11 +171,13 @@ class FileSinkWriter(SinkWriter[Any]):
         self._changed.clear()
         return [self._committable(one) for one in closed]
 
-    def _committable(self, one: _ClosedPart) -> dict[str, str]:
+    def _committable(self, one: _ClosedPart) -> dict[str, Any]:
         final = one.path.with_name(one.name.visible(self._ctx.checkpoint_id))
         return {
             "temp": one.path.relative_to(self._directory).as_posix(),
             "final": final.relative_to(self._directory).as_posix(),
+            "size": one.size_bytes,
+            "crc32": one.crc32,
         }
 
     def sync(self) -> None:

@@ -48,6 +48,13 @@ def test_a_missing_path_is_refused_while_building(tmp_path: Path) -> None:
         FileSource.text(tmp_path / "nothing")
 
 
+def test_a_pipe_is_refused_by_name(tmp_path: Path) -> None:
+    """It was once said to match nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FatalError, match="is a pipe or a device"):
+        FileSource.text(tmp_path / "pipe").create_enumerator(1).discover()
+
+
 def test_no_file_at_all_is_refused_at_the_start(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "*.log"):
         with pytest.raises(FatalError, match="no files to read"):

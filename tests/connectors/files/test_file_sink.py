@@ -384,6 +384,13 @@ def test_a_directory_that_cannot_be_written_stops_the_job(tmp_path: Path) -> Non
         FileSink.json_lines(tmp_path / "file" / "out").recover(RestoreContext(0, ["r1"]))
 
 
+def test_a_file_in_the_directorys_place_stops_the_job(tmp_path: Path) -> None:
+    """The job once restarted for ever: the system says "File exists", which no restart mends."""
+    (tmp_path / "out").write_text("")
+    with pytest.raises(FatalError, match="there is a file of that name"):
+        FileSink.json_lines(tmp_path / "out").recover(RestoreContext(0, ["r1"]))
+
+
 def test_a_run_id_that_breaks_file_names_is_refused(tmp_path: Path) -> None:
     run = Run(FileSink.json_lines(tmp_path), "r-1")
     with pytest.raises(InternalError, match="run id"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from streamlet import StreamExecutionEnvironment
 from streamlet.connectors.files import FileSink
-from streamlet.errors import GraphError
+from streamlet.errors import FatalError, GraphError
+from streamlet.sink import RestoreContext
 
 
 def test_one_sink_in_two_places_is_refused_before_the_start(tmp_path: Path) -> None:
@@ -50,3 +52,20 @@ def test_one_job_after_the_other_may_write_there(tmp_path: Path) -> None:
         env.from_collection([1]).sink_to(sink)
         assert env.get_execution_plan().vertices
         env.graph.forget_executed()
+
+
+def test_directory_that_was_removed_is_locked_again_or_left_to_another_job(tmp_path: Path) -> None:
+    """Its lock went with it, and another job could have taken the new one unnoticed."""
+    directory = tmp_path / "out"
+    sink, other = FileSink.json_lines(directory), FileSink.json_lines(directory)
+    sink.recover(RestoreContext(0, ["r1"]))
+    shutil.rmtree(directory)
+    sink.commit([])
+    with pytest.raises(FatalError, match="another job writes to"):
+        other.recover(RestoreContext(0, ["r2"]))
+    shutil.rmtree(directory)
+    other.recover(RestoreContext(0, ["r2"]))
+    with pytest.raises(FatalError, match="another job writes to"):
+        sink.commit([])
+    sink.close()
+    other.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ class Run:
     def kill(self) -> None:
         """Ends as a killed process does: buffers are lost, nothing is tidied, the lock is free."""
         for one in self.writer._open.values():
-            file = getattr(one.part, "_file")  # noqa: B009 - the part's type is not public
+            file = one.file.file
+            assert isinstance(file, io.BufferedWriter)
             file.raw.close()
         self.sink.close()
 
