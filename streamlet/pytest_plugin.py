@@ -85,17 +85,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if marker is None:
         return None
     seeds, compares_output = _asked(marker, pyfuncitem.config)
-    from streamlet.testing.crash_fuzzing import CrashFuzz
-    from streamlet.testing.fuzz_failure import CannotFuzz, CrashFuzzFailure
-    from streamlet.testing.simulation.simulate import quiet
+    from streamlet.testing.crash_fuzzing.crash_fuzz import CrashFuzz
+    from streamlet.testing.crash_fuzzing.failure import CannotFuzz, CrashFuzzFailure
 
     fuzz = CrashFuzz(_Body(pyfuncitem), compares_output=compares_output)
     text = ""
     try:
-        with quiet():
-            fuzz.rehearse()
-            for seed in seeds:
-                fuzz.run_seed(seed)
+        fuzz.run(seeds)
     except CrashFuzzFailure as failure:
         command = f'pytest "{pyfuncitem.nodeid}" --crash-fuzz-seed={failure.seed}'
         text = f"{failure}\nrepeat it: {command}"

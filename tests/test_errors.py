@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamlet.errors import one_line
+from streamlet.errors import one_line, with_place
 
 
 class Speechless(Exception):
@@ -25,3 +25,11 @@ class Speechless(Exception):
 )
 def test_error_is_told_on_one_short_line(error: Exception, expected: str) -> None:
     assert one_line(error) == expected
+
+
+def test_error_is_told_with_the_place_in_the_pipeline() -> None:
+    """A job that restarted for ever once never said which operator and which record it was."""
+    error = KeyError("kwh")
+    assert with_place(error) == "KeyError: 'kwh'"
+    error.add_note("in operator 'watch', record {'meter': 'm1'}")
+    assert with_place(error) == "KeyError: 'kwh' (in operator 'watch', record {'meter': 'm1'})"

@@ -14,7 +14,7 @@ import pytest
 
 # Loaded before any session here: what a session imports first is forgotten after it, and asyncio
 # does not survive being imported twice.
-import streamlet.testing.crash_fuzzing
+import streamlet.testing.crash_fuzzing.crash_fuzz
 import streamlet.testing.list_sink  # noqa: F401
 
 pytest_plugins = ["pytester"]
@@ -100,10 +100,16 @@ def test_options_say_how_many_seeds_and_which(run: Run) -> None:
     run(tests).stdout.fnmatch_lines(["crash_fuzz: *: 2 seeds, *"])
     run(tests, "--crash-fuzz-seeds=4").stdout.fnmatch_lines(["crash_fuzz: *: 4 seeds, *"])
     run(tests, "--crash-fuzz-seed=17").stdout.fnmatch_lines(["crash_fuzz: *: 1 seed, *"])
-    first, second = (run(tests, "--crash-fuzz-fresh", "--crash-fuzz-seeds=9") for _ in range(2))
-    lines = [[line for line in r.outlines if "9 seeds" in line] for r in (first, second)]
-    assert len(lines[0]) == 1
-    assert lines[0] != lines[1]
+
+
+@pytest.mark.slow
+def test_fresh_seeds_are_others_each_time_and_a_failure_names_its_own(run: Run) -> None:
+    tests = "@pytest.mark.crash_fuzz\ndef test_count(): count(Wrong())"
+    named = [
+        next(line for line in failed.outlines if line.startswith("repeat it: "))
+        for failed in (run(tests, "--crash-fuzz-fresh") for _ in range(2))
+    ]
+    assert named[0] != named[1]
 
 
 @pytest.mark.slow

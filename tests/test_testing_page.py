@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # Loaded before any session here: asyncio does not survive being imported twice.
-import streamlet.testing.crash_fuzzing
+import streamlet.testing.crash_fuzzing.crash_fuzz
 import streamlet.testing.list_sink  # noqa: F401
 
 pytest_plugins = ["pytester"]

@@ -1,4 +1,14 @@
-"""What pipelines and their functions are tested with."""
+"""What pipelines and their functions are tested with.
+
+| | |
+| --- | --- |
+| `script`, `list_sink`, `clock` | sources, a sink and a clock for tests |
+| `harness` | one operator without a job: `OperatorHarness`, `run_in_five_modes` |
+| `jobs` | a whole job in virtual time: `triple_run`, `assert_state_bounded` |
+| `crash_fuzzing` | a test's jobs killed at seeded points: `crash_fuzz` and its marker |
+| `connectors` | the rules of sources and sinks as tests for those who write one |
+| `simulation` | the world that all of this runs in: its disk, its network, its processes |
+"""
 
 from __future__ import annotations
 
@@ -6,22 +16,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from streamlet.testing.clock import ManualClock
-from streamlet.testing.harness import HarnessSnapshot, OperatorHarness
+from streamlet.testing.harness.five_modes import Outcome, run_in_five_modes
+from streamlet.testing.harness.operator_harness import HarnessSnapshot, OperatorHarness
 from streamlet.testing.list_sink import ListSink
-from streamlet.testing.modes import Outcome, run_in_five_modes
 from streamlet.testing.script import At, ScriptedSource, Step, active, at, idle, watermark
 
 if TYPE_CHECKING:
-    from streamlet.testing.bounded import StateCount, assert_state_bounded
-    from streamlet.testing.crash_fuzzing import CrashFuzzReport, crash_fuzz
-    from streamlet.testing.fuzz_failure import CrashFuzzFailure
-    from streamlet.testing.triple import TripleRun, triple_run
+    from streamlet.testing.crash_fuzzing.crash_fuzz import CrashFuzzReport, crash_fuzz
+    from streamlet.testing.crash_fuzzing.failure import CrashFuzzFailure
+    from streamlet.testing.jobs.bounded import StateCount, assert_state_bounded
+    from streamlet.testing.jobs.triple import TripleRun, triple_run
 
 _RUN_JOBS = {
-    "bounded": ("StateCount", "assert_state_bounded"),
-    "crash_fuzzing": ("CrashFuzzReport", "crash_fuzz"),
-    "fuzz_failure": ("CrashFuzzFailure",),
-    "triple": ("TripleRun", "triple_run"),
+    "crash_fuzzing.crash_fuzz": ("CrashFuzzReport", "crash_fuzz"),
+    "crash_fuzzing.failure": ("CrashFuzzFailure",),
+    "jobs.bounded": ("StateCount", "assert_state_bounded"),
+    "jobs.triple": ("TripleRun", "triple_run"),
 }
 """Names by the module they live in; what runs whole jobs is imported when it is first used."""
 

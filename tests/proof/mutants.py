@@ -22,10 +22,12 @@ from tests.testing.simulation.simulated_pipelines import (
     SimulatedFiles,
     both_timers,
     file_to_file,
+    operator_list_state,
     running_count,
     session,
     stateless,
     tumbling,
+    windows_over_files,
 )
 
 SEEDS: Final = range(400)
@@ -60,9 +62,13 @@ MUTANTS: Final = (
     Mutant(in_checkpoints.output_is_committed_before_the_manifest),
     Mutant(in_checkpoints.output_file_is_not_synced, file_to_file),
     Mutant(in_checkpoints.output_directory_is_not_synced, file_to_file),
+    Mutant(in_checkpoints.commit_is_not_noted_in_the_journal, windows_over_files),
+    Mutant(in_checkpoints.damage_of_hidden_files_goes_unnoticed, file_to_file),
     Mutant(in_checkpoints.output_of_an_aborted_checkpoint_is_forgotten, stateless),
-    Mutant(in_checkpoints.stop_is_not_recorded_before_its_output_is_committed, stateless),
+    Mutant(in_checkpoints.stop_is_not_recorded_before_its_output_is_committed, file_to_file),
     Mutant(in_checkpoints.restored_output_is_not_committed_again),
+    Mutant(in_checkpoints.output_of_a_savepoint_is_rolled_back, file_to_file),
+    Mutant(in_checkpoints.savepoint_is_not_recorded),
     Mutant(in_checkpoints.older_checkpoint_is_resumed),
     Mutant(in_checkpoints.deltas_are_read_newest_first, both_timers),
     Mutant(in_checkpoints.base_is_swept_while_its_deltas_are_kept),
@@ -75,6 +81,8 @@ MUTANTS: Final = (
     Mutant(in_tasks.timers_are_forgotten_at_a_restore, both_timers),
     Mutant(in_tasks.session_is_split_by_a_restore, session),
     Mutant(in_tasks.deletions_are_not_written, tumbling),
+    Mutant(in_tasks.watermarks_do_not_wait_for_unread_splits, windows_over_files),
+    Mutant(in_tasks.remainder_of_list_state_is_dropped, operator_list_state),
     Mutant(in_tasks.changes_of_a_failed_write_count_as_written, tumbling),
 )
 

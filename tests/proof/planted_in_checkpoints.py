@@ -14,10 +14,20 @@ from streamlet.checkpoint.manifest import FileEntry, OperatorEntry, ScopedFile
 from streamlet.checkpoint.restore import KeyedShare
 from streamlet.checkpoint.state_files import StateFiles
 from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, ResumePoint
+from streamlet.connectors.files.commit import Commit
+from streamlet.connectors.files.journal import CommitJournal
 from streamlet.operators.sink import SinkOperator
-from streamlet.runtime import checkpoint_writer, checkpoints, coordinator, deployment, job, recovery
+from streamlet.runtime import (
+    attempt_start,
+    checkpoint_writer,
+    checkpoints,
+    deployment,
+    recovery,
+    starting_point,
+)
 from streamlet.runtime.recovery import Recovery
 from streamlet.runtime.run_recorder import RunRecorder
+from streamlet.sink import RestoreContext
 from streamlet.testing.simulation import SimulatedDisk
 from streamlet.testing.simulation.file_disk import SimulatedFileDisk
 from streamlet.testing.simulation.mounted_disk import MountedDisk, kind_of
@@ -87,6 +97,17 @@ def output_directory_is_not_synced(patch: Patch) -> None:
     _skip_for_output(patch, "sync_directory")
 
 
+def commit_is_not_noted_in_the_journal(patch: Patch) -> None:
+    """Files that a reader has taken are then called lost when they are committed again."""
+    patch.setattr(CommitJournal, "advance", lambda self, run_id, first, last: None)
+
+
+def damage_of_hidden_files_goes_unnoticed(patch: Patch) -> None:
+    """Readers then see it."""
+    patch.setattr(Commit, "check_restore", lambda self: None)
+    patch.setattr(Commit, "_check_size", lambda self, one: None)
+
+
 def output_of_an_aborted_checkpoint_is_forgotten(patch: Patch) -> None:
     """It belongs to the next one, which commits it too."""
     prepare = SinkOperator.prepare_barrier
@@ -112,7 +133,17 @@ def restored_output_is_not_committed_again(patch: Patch) -> None:
         recovered.committables.clear()
         return recovered
 
-    patch.setattr(coordinator, "recover", forgetful)
+    patch.setattr(attempt_start, "recover", forgetful)
+
+
+def output_of_a_savepoint_is_rolled_back(patch: Patch) -> None:
+    """SP-5: a restart from an older checkpoint then leaves a savepoint that lost its output."""
+    patch.setattr(RestoreContext, "is_spared", lambda self, run_id, checkpoint_id: False)
+
+
+def savepoint_is_not_recorded(patch: Patch) -> None:
+    """The next process then does not know whose output it must spare."""
+    patch.setattr(RunRecorder, "on_savepoint", lambda self, checkpoint_id, directory: None)
 
 
 def older_checkpoint_is_resumed(patch: Patch) -> None:
@@ -127,7 +158,7 @@ def older_checkpoint_is_resumed(patch: Patch) -> None:
         chosen = older[-1].directory if older else point.directory
         return ResumePoint(chosen, point.is_finished, point.said)
 
-    patch.setattr(job, "resume_point", previous)
+    patch.setattr(starting_point, "resume_point", previous)
 
 
 def deltas_are_read_newest_first(patch: Patch) -> None:

@@ -9,14 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from streamlet.checkpoint import operator_state
 from streamlet.checkpoint.alignment import BarrierAlignment
 from streamlet.checkpoint.state_files import StateFiles
 from streamlet.elements import Element, RowBatch
+from streamlet.eventtime.splits import SplitWatermarks
 from streamlet.eventtime.timers import TimerQueue
 from streamlet.operators import timers
 from streamlet.operators.operator import OperatorContext
 from streamlet.operators.session import END, START, SessionWindowOperator
-from streamlet.runtime import coordinator, recovery
+from streamlet.runtime import attempt_start, recovery
 from streamlet.runtime.channel import InputGate
 from streamlet.runtime.recovery import Recovery
 from streamlet.runtime.split_reader import Polled, SplitReader
@@ -70,7 +72,7 @@ def restored_splits_begin_anew(patch: Patch) -> None:
         }
         return recovered
 
-    patch.setattr(coordinator, "recover", forgetful)
+    patch.setattr(attempt_start, "recover", forgetful)
 
 
 def timers_are_forgotten_at_a_restore(patch: Patch) -> None:
@@ -120,3 +122,18 @@ def changes_of_a_failed_write_count_as_written(patch: Patch) -> None:
         self.retire(generation)
 
     patch.setattr(StateLog, "unfreeze", hopeful)
+
+
+def watermarks_do_not_wait_for_unread_splits(patch: Patch) -> None:
+    """WM-34: the records of a split that is read later, as after a rescale, are late then."""
+    patch.setattr(SplitWatermarks, "hold", property(lambda self: False, lambda self, value: None))
+
+
+def remainder_of_list_state_is_dropped(patch: Patch) -> None:
+    """OP-1: shares are even only if the parallelism divides the number of items."""
+
+    def even(items: list[Any], parallelism: int, first: int = 0) -> list[list[Any]]:
+        size = len(items) // parallelism
+        return [items[index * size : (index + 1) * size] for index in range(parallelism)]
+
+    patch.setattr(operator_state, "spread", even)

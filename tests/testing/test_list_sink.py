@@ -20,12 +20,6 @@ SCRIPTS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMLET_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-
 def environment(interval: str, parallelism: int = 1) -> StreamExecutionEnvironment:
     env = StreamExecutionEnvironment(
         {

@@ -25,8 +25,8 @@ class SinkCheckpoint:
 class SinkAttempt:
     """One attempt of a job with so many writers.
 
-    Begun from a checkpoint it commits what that one holds, lets the sink recover, and gives the
-    writers their states, in this order.
+    Begun from a checkpoint it lets the sink check that, commits what it holds, lets the sink
+    recover, and gives the writers their states, in this order.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class SinkAttempt:
         *,
         first_id: int = 1,
         parallelism: int = 1,
-        later_output: str = "refuse",
+        context: RestoreContext | None = None,
     ) -> None:
         self.sink = sink
         self.written = 0 if start is None else start.records
@@ -45,9 +45,12 @@ class SinkAttempt:
         self._next_id = first_id
         self._uncommitted: list[Any] = []
         self._given: list[tuple[Any, str]] = []
-        sink.commit([] if start is None else start.committables)
+        committables = [] if start is None else start.committables
         restored_id = 0 if start is None else start.checkpoint_id
-        sink.recover(RestoreContext(restored_id, list(run_ids), later_output))
+        context = context or RestoreContext(restored_id, list(run_ids))
+        sink.check_restore(context, committables)
+        sink.commit(committables)
+        sink.recover(context)
         states = spread([] if start is None else start.states, parallelism)
         self._contexts = [
             WriterContext(run_ids[-1], index, parallelism, first_id, states[index])

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from streamlet.errors import StateTypeError
 from streamlet.state.codec import decode, encode
+from streamlet.testing.differences import counted, described, difference
 
-_SHOWN: Final = 3
 _OPEN_FILES: Final = Path("/dev/fd")
 
 
@@ -25,33 +25,19 @@ class ContractBroken(AssertionError):
 
 
 def check_same(rule: str, what: str, got: Iterable[Any], expected: Iterable[Any]) -> None:
-    """Compares as multisets, by repr: 1, 1.0 and True are three different records."""
-    lost, surplus = _differences(got, expected)
-    if lost or surplus:
-        raise ContractBroken(rule, f"{what}: {_shown(lost, surplus)}")
+    """Compares as multisets: 1, 1.0 and True are three different records."""
+    if differs := difference(expected, got):
+        raise ContractBroken(rule, f"{what}: {differs}")
 
 
 def check_at_least(
     rule: str, what: str, got: Iterable[Any], expected: Iterable[Any], possible: Iterable[Any]
 ) -> None:
     """Nothing expected is missing, and nothing is there that was never written."""
-    given = list(got)
-    lost, _ = _differences(given, expected)
-    invented = Counter({*map(repr, given)} - {*map(repr, possible)})
-    if lost or invented:
-        raise ContractBroken(rule, f"{what}: {_shown(lost, invented)}")
-
-
-def _differences(got: Iterable[Any], expected: Iterable[Any]) -> tuple[Counter[str], Counter[str]]:
-    have, want = Counter(map(repr, got)), Counter(map(repr, expected))
-    return want - have, have - want
-
-
-def _shown(lost: Counter[str], surplus: Counter[str]) -> str:
-    return (
-        f"{lost.total()} records are missing {sorted(lost)[:_SHOWN]}, "
-        f"{surplus.total()} are too many {sorted(surplus)[:_SHOWN]}"
-    )
+    given = counted(got)
+    invented = Counter(given.keys() - counted(possible).keys())
+    if differs := described(counted(expected) - given, invented):
+        raise ContractBroken(rule, f"{what}: {differs}")
 
 
 def kept(rule: str, what: str, value: Any) -> Any:

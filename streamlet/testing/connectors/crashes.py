@@ -12,7 +12,8 @@ from streamlet.sink import Sink
 from streamlet.source import PartitionReader, Source, SplitEnumerator
 from streamlet.testing.connectors.place import SinkPlace
 from streamlet.testing.connectors.reading import QUIET_POLLS, values_of
-from streamlet.testing.fuzzed_request import Pace, fuzzed
+from streamlet.testing.crash_fuzzing.request import Pace, fuzzed
+from streamlet.testing.jobs.rewired import ReplacedReader, ReplacedSource
 from streamlet.testing.simulation.crash_points import Crash, CrashPoints
 from streamlet.testing.simulation.fates import Fate
 from streamlet.testing.simulation.output import Output
@@ -103,46 +104,34 @@ def _writing(place: SinkPlace, records: Sequence[Any]) -> Prepare:
     return prepare
 
 
-class _EndingSource(Source[Any]):
+class _EndingSource(ReplacedSource):
     """Reads one by one; ends when there is nothing more for now, whether the source does or not."""
 
-    bounded = True
-    blocking = True
-    name = "source"
-
     def __init__(self, source: Source[Any]) -> None:
-        self._source = source
-        self.dead_letter_tag = source.dead_letter_tag
+        super().__init__(source)
+        self.bounded = self.blocking = True
+        self.name = "source"
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
-        enumerator = self._source.create_enumerator(parallelism)
+        enumerator = self.source.create_enumerator(parallelism)
         enumerator.discovery_interval_ms = None
         return enumerator
 
     def open_split(self, split: str, position: Any | None) -> PartitionReader[Any]:
-        reader = self._source.open_split(split, position)
-        return _EndingReader(reader, is_bounded=self._source.bounded)
+        reader = self.source.open_split(split, position)
+        return _EndingReader(reader, is_bounded=self.source.bounded)
 
 
-class _EndingReader(PartitionReader[Any]):
+class _EndingReader(ReplacedReader):
     def __init__(self, reader: PartitionReader[Any], *, is_bounded: bool) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._is_bounded = is_bounded
         self._empty_polls = 0
 
     def poll(self, max_records: int) -> Any:
-        polled = self._reader.poll(1)
+        polled = self.reader.poll(1)
         is_empty = isinstance(polled, list) and not values_of(polled)
         self._empty_polls = self._empty_polls + 1 if is_empty else 0
         if self._empty_polls >= QUIET_POLLS and not self._is_bounded:
             return None
         return polled
-
-    def position(self) -> Any:
-        return self._reader.position()
-
-    def dead_letters(self) -> list[Any]:
-        return self._reader.dead_letters()
-
-    def close(self) -> None:
-        self._reader.close()

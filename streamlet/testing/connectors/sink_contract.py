@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from streamlet.errors import RestoreError
+from streamlet.sink import RestoreContext
 from streamlet.testing.connectors.attempts import SinkAttempt, SinkCheckpoint
 from streamlet.testing.connectors.breach import (
     ContractBroken,
@@ -157,12 +158,7 @@ class SinkContract(ABC):
         run = crashing.finish()
         self._check(place, f"crashed twice when {step}", len(self.records), run)
         _end(run)
-        if left := list(place.read_leftovers()):
-            raise ContractBroken(
-                "SNK-3",
-                f"crashed twice when {step}: {left[:3]} are left; recover() or close() "
-                "must remove what no checkpoint speaks of",
-            )
+        _check_tidy(place, f"crashed twice when {step}")
 
     def test_closing_shows_nothing_and_loses_nothing(self) -> None:
         """SNK-1: a writer is closed on every way out; what it prepared may yet be committed."""
@@ -203,6 +199,36 @@ class SinkContract(ABC):
         _end(second)
         return first, second
 
+    def test_a_savepoint_outlives_a_restart_from_an_older_checkpoint(self) -> None:
+        """SP-5: what was prepared for it is committed by its restore, however late."""
+        for is_killed in (True, False):
+            place = self.make_place()
+            run = SinkAttempt(place.make_sink(), parallelism=2)
+            run.write(self.records[:4])
+            checkpoint = run.complete()
+            run.write(self.records[4:8])
+            savepoint = run.prepare()
+            run.sync()
+            self._leave(run, place, is_killed=is_killed)
+            context = RestoreContext(1, ["r1", "r2"], savepoints=[("r1", 2)])
+            run = SinkAttempt(
+                place.make_sink(), ["r1", "r2"], checkpoint, first_id=3, context=context
+            )
+            run.write(self.records[4:6])
+            run.prepare()
+            self._leave(run, place, is_killed=is_killed)
+            run = SinkAttempt(place.make_sink(), ["r1", "r2", "r3"], savepoint, first_id=4)
+            self._check(place, "a savepoint restored after a restart", 8, run)
+            _end(run)
+            _check_tidy(place, "a savepoint restored after a restart")
+
+    def _leave(self, run: SinkAttempt, place: SinkPlace, *, is_killed: bool) -> None:
+        if is_killed:
+            run.kill()
+            place.lose_power()
+        else:
+            _end(run)
+
     def test_later_output_is_refused_kept_or_discarded(self) -> None:
         """SNK-3: whoever goes back to an older checkpoint says what becomes of later output."""
         if not self.tells_later_output:
@@ -221,7 +247,8 @@ class SinkContract(ABC):
     def _go_back(self, place: SinkPlace, checkpoint: SinkCheckpoint, choice: str) -> None:
         sink = place.make_sink()
         try:
-            again = SinkAttempt(sink, ["r1", "r2"], checkpoint, first_id=9, later_output=choice)
+            context = RestoreContext(checkpoint.checkpoint_id, ["r1", "r2"], choice)
+            again = SinkAttempt(sink, ["r1", "r2"], checkpoint, first_id=9, context=context)
             again.close()
         except RestoreError:
             if choice != "refuse":
@@ -333,3 +360,12 @@ class _CrashingRun:
 def _end(run: SinkAttempt) -> None:
     run.close()
     run.sink.close()
+
+
+def _check_tidy(place: SinkPlace, what: str) -> None:
+    if left := list(place.read_leftovers()):
+        raise ContractBroken(
+            "SNK-3",
+            f"{what}: {left[:3]} are left; recover() or close() must remove what no checkpoint "
+            "and no savepoint speaks of",
+        )

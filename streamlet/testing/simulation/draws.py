@@ -28,8 +28,12 @@ SLOW: Final = 0.08
 FULL: Final = 0.08
 FULL_MS: Final = (1, 20, 100, 1_000)
 FLIPPED: Final = 0.06
+FREQUENT: Final = 0.25
+MAX_FASTER: Final = 3
+"""By how much more often such a process may pass a point."""
 MAX_FILE: Final = 1_000
 MAX_BIT: Final = 100_000
+LAST: Final = Flip(-1, 100)
 _ALL_THE_TIME: Final = "before-thread"
 
 
@@ -40,6 +44,11 @@ def rehearsals(parallelism: int) -> list[list[Fate]]:
     killed = Fate(committed, has_power=True, parallelism=parallelism)
     acked = "before-task-ack-message"
     savepoint = Ask("savepoint", acked, 2)
+    early = Ask("savepoint", "before-checkpoint-complete-message", 1)
+    left = replace(
+        killed, crash=Crash("before-manifest-create", 3), asks=(early,), is_frequent=True
+    )
+    passed = replace(killed, crash=Crash("before-task-opened-message", 1))
     stop, cancel = Ask("stop", acked, 5 * parallelism), Ask("cancel", acked, 5 * parallelism)
 
     def failing(*points: str, asks: tuple[Ask, ...] = ()) -> Fate:
@@ -56,6 +65,10 @@ def rehearsals(parallelism: int) -> list[list[Fate]]:
         [failing(asks=(savepoint, stop)), whole],
         [failing(asks=(savepoint, cancel)), replace(whole, is_from_savepoint=True)],
         [failing("before-savepoint-operator-state-sync", asks=(savepoint, stop)), whole],
+        # What the savepoint prepared is left, passed by, and committed after all.
+        [left, passed, replace(whole, is_from_savepoint=True)],
+        # Of what is to be committed again, the last file is damaged.
+        [replace(killed, crash=Crash("before-output-file-rename", 1)), replace(whole, flip=LAST)],
     ]
 
 
@@ -101,13 +114,18 @@ class Draws:
         """The more processes there are to be, the earlier each dies, so that all of them come."""
         asks = self._asks(random, count)
         points = sorted(self._passages if has_earlier else self._first)
-        crash = self._draw(random, points, count)
+        crash = draw_crash(random, points, self._passages, 2 * count)
         way = self._ways[crash.point][-1]
         is_after_ask = bool(asks) and random.random() < CRASHED_AFTER_ASK
         if is_after_ask:
             crash, way = self._after_ask(random, points), Fate()
+        is_frequent = random.random() < FREQUENT
+        if is_frequent:
+            crash = replace(crash, occurrence=crash.occurrence * random.randint(1, MAX_FASTER))
         fallible = [point for point in points if may_fail(point)]
-        errors = [self._draw(random, fallible, 2) for _ in range(random.choice(ERRORS))]
+        errors = [
+            draw_crash(random, fallible, self._passages, 4) for _ in range(random.choice(ERRORS))
+        ]
         return Fate(
             crash,
             has_power=random.random() < KILLED,
@@ -122,6 +140,7 @@ class Draws:
             full_disk=self._full_disk(random, count),
             is_slow=random.random() < SLOW,
             flip=self._flip(random) if has_earlier else None,
+            is_frequent=is_frequent,
         )
 
     def _asks(self, random: Random, count: int) -> tuple[Ask, ...]:
@@ -141,7 +160,7 @@ class Draws:
     def _full_disk(self, random: Random, count: int) -> FullDisk | None:
         if random.random() >= FULL:
             return None
-        at = self._draw(random, self._plain, count)
+        at = draw_crash(random, self._plain, self._passages, 2 * count)
         return FullDisk(at.point, at.occurrence, random.choice(FULL_MS))
 
     def _flip(self, random: Random) -> Flip | None:
@@ -149,7 +168,11 @@ class Draws:
             return None
         return Flip(random.randrange(MAX_FILE), random.randrange(MAX_BIT))
 
-    def _draw(self, random: Random, points: Sequence[str], count: int) -> Crash:
-        """A point by its name, then one of its passages: rare points are tried as often."""
-        point = random.choice(points)
-        return Crash(point, random.randint(1, max(1, self._passages[point] // (2 * count))))
+
+def draw_crash(random: Random, points: Sequence[str], passages: Counter[str], parts: int) -> Crash:
+    """A point by its name, then a passage in the first of so many parts of a process's life.
+
+    So rare points are tried as often as those that are passed all the time.
+    """
+    point = random.choice(points)
+    return Crash(point, random.randint(1, max(1, passages[point] // parts)))

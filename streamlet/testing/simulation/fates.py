@@ -85,9 +85,13 @@ class Fate:
     is_slow: bool = False
     """For a second work in threads takes so long that checkpoints expire."""
     flip: Flip | None = None
+    is_frequent: bool = False
+    """Checkpoints come one after the other, between batches of one record: many are merged,
+    retained and removed."""
 
     def __str__(self) -> str:
         parts = [f"parallelism {self.parallelism}"]
+        parts += ["frequent checkpoints"] if self.is_frequent else []
         parts += ["state in rocksdb"] if self.backend == "rocksdb" else []
         parts += ["from the savepoint"] if self.is_from_savepoint else []
         parts += [] if self.flip is None else [f"one bit flipped: {self.flip!r}"]

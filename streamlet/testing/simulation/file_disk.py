@@ -83,13 +83,17 @@ class SimulatedFileDisk(MountedDisk):
         if not self._disk.exists(path):
             self._disk.create(path)
         self._locks.add(path)
-        return _Lock(self._locks, path)
+        return _Lock(self, self._locks, path)
 
 
 class _Lock:
-    def __init__(self, locks: set[Path], path: Path) -> None:
+    def __init__(self, disk: SimulatedFileDisk, locks: set[Path], path: Path) -> None:
+        self._disk = disk
         self._locks = locks
         self._path = path
+
+    def is_in_place(self) -> bool:
+        return self._path in self._locks and self._disk.exists(self._path)
 
     def release(self) -> None:
         self._locks.discard(self._path)

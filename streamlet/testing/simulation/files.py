@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from streamlet.connectors.files.part_names import run_and_checkpoint_of
 from streamlet.testing.simulation.disk import SimulatedDisk
 from streamlet.testing.simulation.mounted_disk import OUTPUT
 
@@ -24,6 +25,8 @@ class Files:
 
     inputs: Mapping[str, bytes]
     decode: Callable[[Path, bytes], list[Any]]
+    is_taken: bool = False
+    """Readers take files away as soon as they see them; they know which ones they have."""
 
     def lay_out(self, disk: SimulatedDisk) -> None:
         """Puts the input there, durable."""
@@ -45,33 +48,38 @@ class VisibleFiles:
 
     def look(self) -> None:
         """Raises AssertionError for a file that is torn, or other than it was."""
-        for path in self._visible(OUTPUT_DIRECTORY):
+        for path in list(self._visible(OUTPUT_DIRECTORY)):
             content = self._disk.read(path)
             try:
-                self._files.decode(path.relative_to(OUTPUT_DIRECTORY), content)
+                self._decode(path, content)
             except ValueError as error:
                 raise AssertionError(f"readers see a torn file {path}: {error}") from error
             before = self._seen.setdefault(path, content)
             assert before == content, f"readers saw {path} change"
+            if self._files.is_taken:
+                self._disk.remove(path)
 
-    def forget(self) -> None:
-        """Later output was discarded, as asked for."""
-        self._seen.clear()
+    def forget(self, checkpoint_id: int) -> None:
+        """Output later than this checkpoint was discarded, as asked for."""
+        for path in list(self._seen):
+            known = run_and_checkpoint_of(path.name)
+            if known is None or known[1] > checkpoint_id:
+                del self._seen[path]
 
     def check_kept(self) -> None:
         """Raises AssertionError if a file that was seen is gone in the end."""
-        gone = self._seen.keys() - set(self._visible(OUTPUT_DIRECTORY))
-        assert not gone, f"readers saw {sorted(gone)[0]}, and it is gone"
+        if not self._files.is_taken:
+            gone = self._seen.keys() - set(self._visible(OUTPUT_DIRECTORY))
+            assert not gone, f"readers saw {sorted(gone)[0]}, and it is gone"
 
     def records(self) -> list[Any]:
-        """All that a reader finds now."""
-        return [
-            record
-            for path in self._visible(OUTPUT_DIRECTORY)
-            for record in self._files.decode(
-                path.relative_to(OUTPUT_DIRECTORY), self._disk.read(path)
-            )
-        ]
+        """All that readers have got and would find now."""
+        found = {path: self._disk.read(path) for path in self._visible(OUTPUT_DIRECTORY)}
+        found |= self._seen if self._files.is_taken else {}
+        return [record for path in found for record in self._decode(path, found[path])]
+
+    def _decode(self, path: Path, content: bytes) -> list[Any]:
+        return self._files.decode(path.relative_to(OUTPUT_DIRECTORY), content)
 
     def _visible(self, directory: Path) -> Iterator[Path]:
         for path in self._disk.list(directory):
@@ -81,3 +89,14 @@ class VisibleFiles:
                 yield from self._visible(path)
             else:
                 yield path
+
+
+def hidden_parts(disk: SimulatedDisk, directory: Path = OUTPUT_DIRECTORY) -> list[Path]:
+    """Files of records that are not visible yet, or never will be."""
+    found: list[Path] = []
+    for path in disk.list(directory):
+        if disk.is_directory(path):
+            found += hidden_parts(disk, path)
+        elif path.name.startswith(".part-"):
+            found.append(path)
+    return found

@@ -47,23 +47,27 @@ class Output:
             raise FatalError(f"transaction {transaction} is to be committed and was never durable")
         self.committed[transaction] = self.prepared.pop(transaction)
 
-    def recover(self, ctx: RestoreContext) -> None:
-        """Rolls back what earlier attempts prepared and no checkpoint speaks of.
+    def check(self, ctx: RestoreContext) -> list[Transaction]:
+        """What was committed after the restored checkpoint and is to be discarded.
 
-        What they committed after the restored checkpoint would come twice: RestoreError, or it is
-        withdrawn if the job was told to discard it.
+        RestoreError if it would come twice.
         """
-        runs = set(ctx.run_ids)
-        later = [t for t in self.committed if t[0] in runs and t[2] > ctx.checkpoint_id]
+        later = [t for t in self.committed if t[0] in ctx.run_ids and t[2] > ctx.checkpoint_id]
         if later and ctx.later_output != "discard":
             raise RestoreError(
                 f"output of checkpoint {later[-1][2]} was committed, and the job is to go on from "
                 f"checkpoint {ctx.checkpoint_id}: it would come twice"
             )
-        for transaction in later:
+        return later
+
+    def recover(self, ctx: RestoreContext) -> None:
+        """Rolls back what earlier attempts prepared and no checkpoint or savepoint speaks of."""
+        for transaction in self.check(ctx):
             del self.committed[transaction]
-        for transaction in [t for t in self.prepared if t[0] in runs]:
-            del self.prepared[transaction]
+        for transaction in list(self.prepared):
+            run_id, _, checkpoint_id = transaction
+            if run_id in ctx.run_ids and not ctx.is_spared(run_id, checkpoint_id):
+                del self.prepared[transaction]
 
 
 class SimulatedSink(Sink[Any]):
@@ -83,6 +87,9 @@ class SimulatedSink(Sink[Any]):
             self._points.reach("before-sink-commit")
             self._output.commit((run_id, writer, checkpoint_id))
             self._points.reach("after-sink-commit")
+
+    def check_restore(self, ctx: RestoreContext, committables: Sequence[Any]) -> None:
+        self._output.check(ctx)
 
     def recover(self, ctx: RestoreContext) -> None:
         """Brings the output to just the restored checkpoint."""

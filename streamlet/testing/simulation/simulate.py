@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from streamlet.runtime.interpreter import tuned_interpreter
+from streamlet.testing.differences import counted, described
 from streamlet.testing.simulation.draws import CLOCKS_WRONG_BY_MS, Draws, rehearsals
 from streamlet.testing.simulation.fates import Fate
 from streamlet.testing.simulation.files import Files
@@ -24,7 +25,6 @@ from streamlet.testing.simulation.world import (
     from_file_build,
 )
 
-SHOWN: Final = 3
 REHEARSAL_SEED: Final = 0
 
 
@@ -150,10 +150,10 @@ class Simulation:
     def expect(self, expected: Iterable[Any] | None) -> None:
         """Sets the right output; without one a run without crashes gives it."""
         if expected is not None:
-            self._golden = Counter(map(repr, expected))
+            self._golden = counted(expected)
             return
         world = self._run(REHEARSAL_SEED, [Fate(parallelism=self._parallelism)])
-        self._golden = Counter(map(repr, world.result()))
+        self._golden = counted(world.result())
 
     def rehearse(self, expected: Iterable[Any] | None = None) -> None:
         """Runs once without crashes, and a few times to learn by what points processes come."""
@@ -213,16 +213,13 @@ class Simulation:
 
     def _compare(self, values: Iterable[Any], *, is_whole: bool) -> None:
         """Output that is there must be right; after a refused restore some may be missing."""
-        got = Counter(map(repr, values))
+        got = counted(values)
         self.report.records += got.total()
         if self._golden is None:
             return
-        lost, surplus = self._golden - got, got - self._golden
-        if surplus or (lost and is_whole):
-            raise _Difference(
-                f"the output differs: {lost.total()} records are missing {sorted(lost)[:SHOWN]}, "
-                f"{surplus.total()} are too many {sorted(surplus)[:SHOWN]}",
-            )
+        lost = self._golden - got if is_whole else Counter[str]()
+        if differs := described(lost, got - self._golden):
+            raise _Difference(f"the output differs: {differs}")
 
 
 class _Difference(AssertionError):

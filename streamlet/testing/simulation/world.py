@@ -20,9 +20,10 @@ from streamlet.sink import Sink
 from streamlet.testing.simulation.crash_points import CrashPoints, ProcessDeath
 from streamlet.testing.simulation.disk import SimulatedDisk
 from streamlet.testing.simulation.fates import Fate, Flip
-from streamlet.testing.simulation.files import Files, VisibleFiles
+from streamlet.testing.simulation.files import Files, VisibleFiles, hidden_parts
+from streamlet.testing.simulation.leftovers import leftovers
 from streamlet.testing.simulation.mounted_disk import SAVEPOINTS
-from streamlet.testing.simulation.output import Output, SimulatedSink, Transaction
+from streamlet.testing.simulation.output import Output, SimulatedSink
 from streamlet.testing.simulation.process import Process
 
 Build: TypeAlias = Callable[[StreamExecutionEnvironment, Sink[Any]], None]
@@ -36,7 +37,6 @@ Prepare: TypeAlias = Callable[[Mapping[str, Any], Output, CrashPoints], JobReque
 
 _FAILURES: Final = (OSError, TransientError, RestoreError, ConfigError)
 """With these a job may end when an operation of the disk or of the sink has failed."""
-_REMOVAL: Final = "before-output-file-remove"
 JOB_NAME: Final = "simulated"
 CHECKPOINTS: Final = Path("/simulated/checkpoints")
 SAVEPOINT_DIRECTORY: Final = Path("/simulated") / SAVEPOINTS
@@ -60,17 +60,11 @@ SETTINGS: Final[Mapping[str, Any]] = {
 }
 """Small batches and frequent checkpoints, so that a short input meets many of them; a slow disk
 makes some of them expire."""
-
-
-@dataclass(frozen=True, slots=True)
-class Savepoint:
-    """A savepoint that a client was told of."""
-
-    path: Path
-    transactions: frozenset[Transaction]
-    """What was prepared when it was whole: a restore may have to commit it."""
-    removals: int
-    """How many output files were removed before."""
+FREQUENT: Final[Mapping[str, Any]] = {
+    "execution.batch-size": 1,
+    "execution.checkpointing.interval": "5ms",
+}
+"""How a process runs that has frequent checkpoints."""
 
 
 @dataclass(slots=True)
@@ -133,12 +127,12 @@ class World:
         self._config = {**SETTINGS, **config}
         self._now_s = START_S
         self._trace = hashlib.sha256()
-        self._savepoint: Savepoint | None = None
-        """The latest one."""
+        self._savepoint: Path | None = None
+        """The latest one that a client was told of."""
         self._is_damaged = False
+        self._has_gone_back = False
         self._discards = False
         """A restore from a savepoint was begun and may not have discarded later output yet."""
-        self._removals = 0
         self._visible: VisibleFiles | None = None
         if files is not None:
             files.lay_out(self.disk)
@@ -162,8 +156,8 @@ class World:
             ended.result = result
             ended.is_finished = result.state == "FINISHED" and result.savepoint_path is None
             self._look()
-            if ended.is_finished and self._visible is not None:
-                self._visible.check_kept()
+            if ended.is_finished:
+                self._check_finished(process)
         except (ProcessDeath, Exception) as error:
             self._after(error, process, ended)
         finally:
@@ -201,11 +195,16 @@ class World:
             "parallelism.default": fate.parallelism,
             "state.backend.type": fate.backend,
             **self._config,
+            **(FREQUENT if fate.is_frequent else {}),
         }
         request = self._prepare(config, self.output, process.points)
-        path = self._usable_savepoint() if fate.is_from_savepoint else None
-        if path is not None:
-            self._discards = True
+        path = None
+        if fate.is_from_savepoint and self._savepoint is not None:
+            self._check_savepoint(self._savepoint)
+            path, self._discards, self._has_gone_back = str(self._savepoint), True, True
+        if self._discards and self._savepoint is not None and self._visible is not None:
+            # Their directories are named by run and checkpoint.
+            self._visible.forget(int(self._savepoint.name.rpartition("-")[2]))
         has_earlier = bool(CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs())
         return replace(
             request,
@@ -216,35 +215,23 @@ class World:
         )
 
     def _on_savepoint(self, path: str, ended: Ended) -> None:
-        removals = self._removals + ended.hits[_REMOVAL]
-        self._savepoint = Savepoint(Path(path), frozenset(self.output.prepared), removals)
+        self._savepoint = Path(path)
         ended.savepoints += 1
-        self._check_savepoint()
+        self._check_savepoint(self._savepoint)
 
-    def _usable_savepoint(self) -> str | None:
-        """The latest savepoint, unless output that it would commit was rolled back since."""
-        if self._savepoint is None:
-            return None
-        self._check_savepoint()
-        known = self.output.prepared.keys() | self.output.committed.keys()
-        is_whole = self._savepoint.transactions <= known
-        is_untouched = self._savepoint.removals == self._removals
-        return str(self._savepoint.path) if is_whole and is_untouched else None
-
-    def _check_savepoint(self) -> None:
+    def _check_savepoint(self, path: Path) -> None:
         """Whoever was told of a savepoint relies on it, also after a loss of power."""
-        assert self._savepoint is not None
-        path = self._savepoint.path
         assert path / MANIFEST_NAME in self.disk.list(path), "a savepoint that was told of is gone"
 
     def _flip(self, flip: Flip) -> bool:
-        """Damages a file of the job's checkpoints and savepoints, if there is any."""
+        """Damages a file of checkpoints and savepoints, or of output to be committed."""
         files = [
             path
             for root in (CHECKPOINTS, SAVEPOINT_DIRECTORY)
             for path in self._files(root)
             if self.disk.read(path)
         ]
+        files += [path for path in hidden_parts(self.disk) if self.disk.read(path)]
         if files:
             path = files[flip.file % len(files)]
             self.disk.flip_bit(path, flip.bit % (8 * len(self.disk.read(path))))
@@ -278,15 +265,24 @@ class World:
 
     def _look(self) -> None:
         if self._visible is not None:
-            if self._discards:
-                self._visible.forget()
             self._visible.look()
+
+    def _check_finished(self, process: Process) -> None:
+        """Everything that was seen is still there, and nothing that nobody needs any more."""
+        if self._visible is not None:
+            self._visible.check_kept()
+        # Who goes back leaves runs aside, which may still be restored by name. Who cannot record
+        # the end keeps the final checkpoint.
+        if self._has_gone_back or process.points.has_failed:
+            return
+        storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
+        left = leftovers(self.disk, storage, SAVEPOINT_DIRECTORY / JOB_NAME)
+        assert not left, f"the job has finished and left {len(left)} files, such as {left[0]}"
 
     def _close(self, process: Process) -> None:
         loop, hits = process.loop, process.points.hits
         if hits["before-deploy-message"]:
             self._discards = False  # it has recovered its sinks
-        self._removals += hits[_REMOVAL]
         self.disk.capacity_bytes = None
         self._now_s = loop.time() + self.random.random()
         self._trace.update(repr((loop.time(), sorted(hits.items()))).encode())

@@ -330,22 +330,58 @@ def file_to_file() -> SimulatedFiles:
         named = counts.map(lambda row: dict(zip(("key", "count", "total"), row, strict=True)))
         named.uid("named").sink_to(sink).uid("sink")
 
-    lines = {
+    files = Files(json_lines(partitions()), decode_counts)
+    return SimulatedFiles(build, files, running_count().expected)
+
+
+FILES: Final = 6
+
+
+def windows_over_files() -> SimulatedFiles:
+    """Files in the order of time; readers of the output take its files away."""
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness(DISORDER_MS)
+    columns = ("key", "window_start", "window_end", "count", "total")
+
+    def build(env: Env, disk: FileDisk) -> None:
+        source = SlowFileSource(INPUT_DIRECTORY, LineFormat.json(None, None), disk=disk)
+        timed = strategy.with_timestamp_assigner(lambda line: line["timestamp"])
+        keyed = env.from_source(source, timed).uid("source").key_by("key")
+        windows = keyed.window(TumblingEventTimeWindows.of(100))
+        counted = windows.agg(count=agg.count(), total=agg.sum("number")).uid("windows")
+        rows = counted.map(lambda row: {name: row[name] for name in columns}).uid("rows")
+        sink = FileSink(OUTPUT_DIRECTORY, lambda: TextParts(JsonLinesEncoder(None)), disk=disk)
+        rows.sink_to(sink).uid("sink")
+
+    in_order = sorted(records(), key=lambda record: record[2])
+    size = len(in_order) // FILES
+    chunks = {f"{n}": in_order[n * size : (n + 1) * size] for n in range(FILES)}
+    files = Files(json_lines(chunks), decode_rows, is_taken=True)
+    return SimulatedFiles(build, files, tumbling().expected)
+
+
+def json_lines(files: dict[str, list[Record]]) -> dict[str, bytes]:
+    return {
         f"{name}.jsonl": "".join(
             json.dumps({"key": key, "timestamp": timestamp, "number": n}) + "\n"
             for key, timestamp, n in values
         ).encode()
-        for name, values in partitions().items()
+        for name, values in files.items()
     }
-    return SimulatedFiles(build, Files(lines, decode_counts), running_count().expected)
+
+
+def decode_rows(path: Path, content: bytes) -> list[Any]:
+    """The rows of one output file as tuples."""
+    if not content.endswith(b"\n"):
+        raise ValueError(f"{len(content)} bytes, ending with {content[-20:]!r}")
+    return [tuple(json.loads(line).values()) for line in content.splitlines()]
 
 
 def decode_counts(path: Path, content: bytes) -> list[Any]:
     """The counts of one output file, which lies in the directory of its key."""
-    rows = [json.loads(line) for line in content.splitlines(keepends=True)]
-    if not content.endswith(b"\n") or any(f"key={row['key']}" != path.parts[0] for row in rows):
-        raise ValueError(f"{len(content)} bytes, ending with {content[-20:]!r}")
-    return [(row["key"], row["count"], row["total"]) for row in rows]
+    rows = decode_rows(path, content)
+    if any(f"key={key}" != path.parts[0] for key, *_ in rows):
+        raise ValueError("it is in the directory of another key")
+    return rows
 
 
 PIPELINES: Final[Sequence[Callable[[], Simulated | SimulatedFiles]]] = (
@@ -359,4 +395,5 @@ PIPELINES: Final[Sequence[Callable[[], Simulated | SimulatedFiles]]] = (
     reduce_with_ttl,
     operator_list_state,
     file_to_file,
+    windows_over_files,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from streamlet.testing.simulation import Ask, Crash, Fate, Flip
+from streamlet.testing.simulation import Ask, Crash, Fate, Flip, FullDisk
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     SimulatedFiles,
@@ -145,6 +145,89 @@ KEPT = [
                 crash=Crash("before-output-journal-sync", 1),
                 errors=(Crash("before-thread", 11), Crash("before-keyed-state-sync", 1)),
             ),
+        ],
+    ),
+    Kept(
+        "a stop whose sinks could not commit was gone on from; a resume after the next checkpoint "
+        "went back to the savepoint of the stop",
+        stateless,
+        range(2),
+        [
+            Fate(
+                crash=Crash("after-sink-commit", 3),
+                has_power=True,
+                asks=(Ask("stop", "before-task-ack-message", 1),),
+                errors=(Crash("before-sink-commit", 2),),
+            ),
+            Fate(),
+        ],
+    ),
+    Kept(
+        "the id of a savepoint was used again by a run that started over: its output passed for "
+        "older than the savepoint, was not discarded, and came twice",
+        stateless,
+        [1249],
+        [
+            Fate(
+                crash=Crash("before-scratch-directory-remove", 1),
+                has_power=True,
+                asks=(Ask("savepoint", "before-thread", 4),),
+                is_crash_after_ask=True,
+                full_disk=FullDisk("after-operator-state-sync", 1, 1000),
+            ),
+            Fate(
+                crash=Crash("after-savepoint-operator-state-sync", 1),
+                has_power=True,
+                asks=(Ask("savepoint", "before-task-ack-message", 2),),
+            ),
+            Fate(is_from_savepoint=True),
+        ],
+    ),
+    Kept(
+        "a stop that its sinks could not commit at first was gone on from and overtaken by a "
+        "checkpoint: a resume went back to the savepoint, and found later output",
+        file_to_file,
+        [9011],
+        [
+            Fate(
+                crash=Crash("before-run-record-create", 2),
+                has_power=True,
+                errors=(Crash("after-output-journal-sync", 1),),
+                parallelism=3,
+                asks=(Ask("stop", "before-thread", 6),),
+                is_crash_after_ask=True,
+            ),
+        ],
+    ),
+    Kept(
+        "files of a run that had finished were back after a loss of power, and stayed for ever",
+        file_to_file,
+        range(6),
+        [Fate(crash=Crash("after-state-directory-remove", 1), parallelism=3)],
+    ),
+    Kept(
+        "the same, of a run before it that had completed no checkpoint",
+        file_to_file,
+        [4047],
+        [
+            Fate(crash=Crash("after-operator-state-sync", 1)),
+            Fate(crash=Crash("after-state-directory-remove", 1)),
+        ],
+    ),
+    Kept(
+        "what a savepoint would commit was rolled back by a restart from an older checkpoint",
+        file_to_file,
+        range(3),
+        [
+            Fate(
+                crash=Crash("before-manifest-create", 3),
+                has_power=True,
+                parallelism=3,
+                asks=(Ask("savepoint", "before-checkpoint-complete-message", 1),),
+                is_frequent=True,
+            ),
+            Fate(crash=Crash("before-task-opened-message", 1), has_power=True, parallelism=3),
+            Fate(parallelism=3, is_from_savepoint=True),
         ],
     ),
 ]

@@ -112,7 +112,7 @@ def test_readers_see_files_that_stay_as_they_are() -> None:
     disk.remove(PART)
     with pytest.raises(AssertionError, match="gone"):
         visible.check_kept()
-    visible.forget()
+    visible.forget(0)
     visible.check_kept()
 
 

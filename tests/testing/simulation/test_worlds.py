@@ -10,16 +10,22 @@ import pytest
 from streamlet.errors import RestoreError, TransientError
 from streamlet.testing.simulation import Ask, Crash, Fate, FullDisk
 from streamlet.testing.simulation.fates import Wish
-from streamlet.testing.simulation.world import CHECKPOINTS, World, from_build
+from streamlet.testing.simulation.world import CHECKPOINTS, World, from_build, from_file_build
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
+    SimulatedFiles,
+    file_to_file,
     running_count,
     tumbling,
 )
 
 
-def world_of(simulated: Simulated, seed: int = 0, restart: str = "exponential-delay") -> World:
+def world_of(
+    simulated: Simulated | SimulatedFiles, seed: int = 0, restart: str = "exponential-delay"
+) -> World:
     config = {"parallelism.default": 2, "restart-strategy.type": restart}
+    if isinstance(simulated, SimulatedFiles):
+        return World(from_file_build(simulated.build), seed, config, simulated.files)
     return World(from_build(simulated.build), seed, config)
 
 
@@ -124,15 +130,22 @@ def test_restore_from_a_savepoint_takes_back_the_output_since() -> None:
     assert sorted(world.output.values) == sorted(simulated.expected)
 
 
-def test_savepoint_whose_output_was_rolled_back_is_not_begun_with() -> None:
-    """A run that went on from an older checkpoint has removed what the savepoint would commit."""
-    simulated = running_count()
+@pytest.mark.parametrize("simulated", [running_count(), file_to_file()])
+def test_savepoint_outlives_a_restart_from_an_older_checkpoint(
+    simulated: Simulated | SimulatedFiles,
+) -> None:
+    """SP-5: what it would commit stays prepared, whoever goes back and past it meanwhile."""
     world = world_of(simulated)
-    world.run_process(Fate(Crash("before-manifest-create", 1), asks=asked("savepoint", 1)))
-    world.run_process(Fate(Crash("before-task-opened-message", 1)))
+    asks = (Ask("savepoint", "before-checkpoint-complete-message", 1),)
+    ended = world.run_process(Fate(Crash("before-manifest-create", 3), asks=asks, is_frequent=True))
+    assert ended.has_crashed
+    assert ended.savepoints == 1
+    past = Fate(Crash("before-checkpoint-complete-message", 2), is_frequent=True)
+    assert world.run_process(past).has_crashed
     restored = world.run_process(Fate(is_from_savepoint=True))
-    assert not restored.hits["before-savepoint-manifest-read"]
-    assert sorted(world.output.values) == sorted(simulated.expected)
+    assert restored.hits["before-savepoint-manifest-read"]
+    assert restored.is_finished
+    assert sorted(world.result()) == sorted(simulated.expected)
 
 
 def test_state_goes_from_one_backend_to_the_other_and_back() -> None:

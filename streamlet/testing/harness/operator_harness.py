@@ -26,9 +26,9 @@ from streamlet.state.codec import decode, encode
 from streamlet.state.keys import canonical_key
 from streamlet.state.log import StateLog, open_store
 from streamlet.testing.clock import ManualClock
+from streamlet.testing.harness.subject import operator_factory
+from streamlet.testing.harness.watch import RecordWatch
 from streamlet.testing.script import At, Step, records_of
-from streamlet.testing.subject import operator_factory
-from streamlet.testing.watch import RecordWatch
 from streamlet.units import Duration
 
 if TYPE_CHECKING:

@@ -30,12 +30,6 @@ CLICKS = [(f"u{n % 3}", n) for n in range(60)]
 COUNTS = sorted((f"u{user}", n) for user in range(3) for n in range(1, 21))
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMLET_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-
 def environment() -> StreamExecutionEnvironment:
     return StreamExecutionEnvironment.get_execution_environment()
 

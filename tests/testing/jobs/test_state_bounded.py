@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
@@ -28,12 +27,6 @@ pytestmark = pytest.mark.slow
 Env: TypeAlias = StreamExecutionEnvironment
 KEYS: Final = 4
 EVENTS: Final = [(f"u{n % KEYS}", 10 * n) for n in range(200)]
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMLET_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
 
 class Bounded(KeyedProcessFunction[str, Any, Any]):

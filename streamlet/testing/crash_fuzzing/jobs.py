@@ -12,10 +12,10 @@ from streamlet.errors import ConfigError
 from streamlet.operators.sink import FunctionSink
 from streamlet.runtime.setup import JobRequest, JobResult
 from streamlet.sink import Sink
-from streamlet.testing.fuzz_failure import CannotFuzz
-from streamlet.testing.fuzzed_request import Pace, fuzzed, step_for
+from streamlet.testing.crash_fuzzing.failure import CannotFuzz
+from streamlet.testing.crash_fuzzing.request import Pace, fuzzed, step_for
+from streamlet.testing.jobs.captured import check_bounded, refuse_running_loop
 from streamlet.testing.list_sink import ListSink
-from streamlet.testing.rewired import check_bounded, refuse_running_loop
 from streamlet.testing.simulation.fates import Fate
 from streamlet.testing.simulation.loop import SimulationHang
 from streamlet.testing.simulation.world import World
@@ -67,7 +67,7 @@ class FuzzedJobs:
     ) -> None:
         self.executed: list[Executed] = []
         self.has_function_sink = False
-        self._seed = seed
+        self.seed = seed
         self._schedules = schedules
         self._steps = steps
         self._owners = owners
@@ -88,7 +88,7 @@ class FuzzedJobs:
         )
         sinks = self._visible_sinks(request)
         before = [len(records_of_sink(sink)) for _, sink in sinks]
-        world = World(fuzzed(request, pace), self._seed, {})
+        world = World(fuzzed(request, pace), self.seed, {})
         result = self._run_processes(world, pace, executed)
         executed.step = step_for(pace.given)
         executed.outputs = [

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from streamlet.elements import MIN_TIMESTAMP, OutputTag, RowBatch, StreamStatus, Watermark
 from streamlet.selectors import Selector
-from streamlet.testing.harness import OperatorHarness
+from streamlet.testing.harness.operator_harness import OperatorHarness
 from streamlet.testing.script import At, Step, batch_of
 
 ModeStep: TypeAlias = Step | timedelta
@@ -81,7 +81,10 @@ def run_in_five_modes(
             outcomes[mode.name] = _play(harness, script, mode)
             left = harness.state_size()
         if ends_empty and left:
-            raise AssertionError(f"{left} entries of state are left at the end, run {mode.name}")
+            raise AssertionError(
+                f"{left} entries of state are left at the end, run {mode.name}; clear() what is "
+                "over, by a timer if nothing else comes, or say ends_empty=False"
+            )
     first, *others = outcomes.items()
     for other in others:
         _expect_same(first, other)
@@ -153,5 +156,7 @@ def _expect_same(expected: tuple[str, Outcome], got: tuple[str, Outcome]) -> Non
     if expected[1] != got[1]:
         raise AssertionError(
             "the operator's outcome depends on how it is run\n"
-            f"{expected[0]}: {expected[1]}\n{got[0]}: {got[1]}"
+            f"{expected[0]}: {expected[1]}\n{got[0]}: {got[1]}\n"
+            "what must outlive a record belongs into ctx.get_state(...), not into attributes; the "
+            "time is that of the record or the timer service, never time.time()"
         )

@@ -1,4 +1,4 @@
-"""A job as a test runs it: captured instead of executed, with other sources and sinks."""
+"""A job captured from a test instead of executed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,11 +14,7 @@ from streamlet.api.prepared import PreparedRun, prepared_run
 from streamlet.api.stream import DataStream
 from streamlet.config import Configuration, Layer, Setting
 from streamlet.errors import ConfigError
-from streamlet.operators.sink import SinkOperator
-from streamlet.plan import ExecutionPlan, PlannedOperator
 from streamlet.runtime.setup import JobRequest, JobResult
-from streamlet.sink import Sink
-from streamlet.source import Source
 from streamlet.testing.list_sink import ListSink
 
 BuildJob: TypeAlias = Callable[[StreamExecutionEnvironment], "DataStream[Any] | None"]
@@ -85,47 +80,3 @@ def with_settings(config: Configuration, settings: Mapping[str, Any]) -> Configu
     layers = dict(config.layers)
     layers[Layer.COMMAND_LINE] = {**layers.get(Layer.COMMAND_LINE, {}), **said}
     return replace(config, layers=layers)
-
-
-def rewired(
-    plan: ExecutionPlan,
-    source: Callable[[Source[Any]], Source[Any]],
-    sink: Callable[[PlannedOperator, Sink[Any]], Sink[Any]],
-) -> ExecutionPlan:
-    """The plan with each source and sink replaced by what these functions make of it."""
-
-    def replaced(operator: PlannedOperator) -> PlannedOperator:
-        if operator.source is not None:
-            return replace(operator, source=source(operator.source))
-        if operator.sink is not None:
-            other = sink(operator, operator.sink)
-            return replace(operator, sink=other, factory=partial(SinkOperator, other))
-        return operator
-
-    vertices = tuple(
-        replace(vertex, operators=tuple(map(replaced, vertex.operators)))
-        for vertex in plan.vertices
-    )
-    return replace(plan, vertices=vertices)
-
-
-class ReplacedSource(Source[Any]):
-    """A source that stands before another one; what it reads is the other's."""
-
-    def __init__(self, source: Source[Any]) -> None:
-        self.source = source
-        self.bounded = source.bounded
-        self.blocking = source.blocking
-        self.dead_letter_tag = source.dead_letter_tag
-        self.name = source.name
-
-    def create_enumerator(self, parallelism: int) -> Any:
-        return self.source.create_enumerator(parallelism)
-
-    def open_split(self, split: str, position: Any | None) -> Any:
-        return self.source.open_split(split, position)
-
-
-def count_records(polled: Any) -> int:
-    """How many records a poll gave: a list, a RowBatch or an Arrow batch; others hold none."""
-    return len(polled) if hasattr(polled, "__len__") else 0

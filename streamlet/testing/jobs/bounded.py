@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.manifest import OperatorEntry, read_manifest
 from streamlet.checkpoint.row_files import merge_rows, read_state
 from streamlet.errors import ConfigError
+from streamlet.plan import PlannedOperator
+from streamlet.sink import Sink
+from streamlet.testing.jobs.captured import BuildJob
+from streamlet.testing.jobs.gate import RecordGate
+from streamlet.testing.jobs.stepped import Run, Runs, SteppedJob, runs_of
 from streamlet.testing.list_sink import ListSink
-from streamlet.testing.rewired import BuildJob, capture_job, rewired
-from streamlet.testing.simulation.disk import SimulatedDisk
-from streamlet.testing.stepped import (
-    Drive,
-    GatedSource,
-    Place,
-    RecordGate,
-    SteppedJob,
-    run_stepped,
-    stepped_settings,
-    undisturbed,
-)
 
 PARTS: Final = 10
 """State is counted after each of so many parts of the input."""
@@ -88,41 +80,37 @@ def assert_state_bounded(
 
 def _counted(job: BuildJob) -> list[StateCount]:
     """The last one was counted after the end of the input."""
-    total = _records_of(job)
-    gate, counts = RecordGate(limit=0), []
-    with tempfile.TemporaryDirectory(prefix="streamlet-") as scratch:
-        place = Place(SimulatedDisk(), Path(scratch))
+    counts: list[StateCount] = []
+    with runs_of(job) as runs:
+        total = _records_of(runs)
+        gate = RecordGate(limit=0)
+
+        def add(records: int, savepoint: str) -> None:
+            counts.append(StateCount(records, entries_of(runs.disk, Path(savepoint))))
 
         async def count(stepped: SteppedJob) -> None:
             for records in sorted({-(-total * part // PARTS) for part in range(1, PARTS + 1)}):
                 await stepped.read_up_to(records)
-                path = await stepped.job.savepoint(None)
-                counts.append(StateCount(records, entries_of(place.disk, Path(path))))
+                add(records, await stepped.job.savepoint(None))
             gate.limit = total + 1  # what follows the last record, and not the end
-            path = await stepped.job.stop(None, drain=True)
-            counts.append(StateCount(total, entries_of(place.disk, Path(path))))
+            add(total, await stepped.job.stop(None, drain=True))
 
-        _run(job, gate, place, count)
+        runs.run(Run(gate, _listed), count)
     return counts
 
 
-def _records_of(job: BuildJob) -> int:
+def _records_of(runs: Runs) -> int:
     """How many records the job reads."""
     gate = RecordGate()
-    with tempfile.TemporaryDirectory(prefix="streamlet-") as scratch:
-        _run(job, gate, Place(SimulatedDisk(), Path(scratch)), undisturbed)
+    runs.run(Run(gate, _listed))
     if not gate.given:
         raise ConfigError("the job's sources gave no record; nothing can be said of its state")
     return gate.given
 
 
-def _run(job: BuildJob, gate: RecordGate, place: Place, drive: Drive) -> None:
-    request = capture_job(job, stepped_settings(1, "heap"))
-    plan = rewired(
-        request.plan, lambda source: GatedSource(source, gate), lambda operator, sink: ListSink()
-    )
-    request = replace(request, plan=plan, name="bounded", is_recorded=True, stop_when=None)
-    run_stepped(request, gate, place, drive)
+def _listed(operator: PlannedOperator, sink: Sink[Any]) -> Sink[Any]:
+    """Nothing is written while state is counted."""
+    return ListSink()
 
 
 def entries_of(disk: Disk, savepoint: Path) -> Counter[StateName]:

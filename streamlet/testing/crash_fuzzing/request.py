@@ -11,7 +11,13 @@ from typing import Any, Final
 from streamlet.runtime.setup import JobRequest
 from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
 from streamlet.source import PartitionReader, Source
-from streamlet.testing.rewired import ReplacedSource, count_records, rewired, with_settings
+from streamlet.testing.jobs.captured import with_settings
+from streamlet.testing.jobs.rewired import (
+    ReplacedReader,
+    ReplacedSource,
+    count_records,
+    rewired,
+)
 from streamlet.testing.simulation.crash_points import CrashPoints
 from streamlet.testing.simulation.output import Output
 from streamlet.testing.simulation.world import Prepare
@@ -99,25 +105,19 @@ class _PacedSource(ReplacedSource):
         return _PacedReader(self.source.open_split(split, position), self._pace)
 
 
-class _PacedReader(PartitionReader[Any]):
+class _PacedReader(ReplacedReader):
     def __init__(self, reader: PartitionReader[Any], pace: Pace) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._pace = pace
         pace.ends.add(reader)
 
     def poll(self, max_records: int) -> Any:
-        polled = self._reader.poll(min(max_records, self._pace.step))
+        polled = self.reader.poll(min(max_records, self._pace.step))
         self._pace.given += count_records(polled)
         return polled
 
-    def position(self) -> Any:
-        return self._reader.position()
-
-    def dead_letters(self) -> list[Any]:
-        return self._reader.dead_letters()
-
     def close(self) -> None:
-        self._pace.ends.close(self._reader)
+        self._pace.ends.close(self.reader)
 
 
 class _FuzzedSink(Sink[Any]):
@@ -141,6 +141,9 @@ class _FuzzedSink(Sink[Any]):
             self._points.reach("before-sink-commit")
             self._sink.commit([committable])
             self._points.reach("after-sink-commit")
+
+    def check_restore(self, ctx: RestoreContext, committables: Sequence[Any]) -> None:
+        self._sink.check_restore(ctx, committables)
 
     def recover(self, ctx: RestoreContext) -> None:
         self._points.reach("before-sink-recover")

@@ -1,10 +1,12 @@
-"""One run of a job in virtual time, whose sources stop after every so many records."""
+"""Runs of a job in virtual time, which stop reading after every so many records."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -12,8 +14,9 @@ from typing import Any, Final, TypeAlias
 from streamlet.runtime.job import Job
 from streamlet.runtime.machine import Machine
 from streamlet.runtime.setup import JobRequest, JobResult
-from streamlet.source import PartitionReader
-from streamlet.testing.rewired import ReplacedSource, count_records
+from streamlet.testing.jobs.captured import BuildJob, capture_job
+from streamlet.testing.jobs.gate import GatedSource, RecordGate
+from streamlet.testing.jobs.rewired import ReplaceSink, rewired
 from streamlet.testing.simulation.crash_points import CrashPoints
 from streamlet.testing.simulation.disk import SimulatedDisk
 from streamlet.testing.simulation.loop import SimulatedLoop
@@ -23,59 +26,6 @@ from streamlet.testing.simulation.world import START_S
 SETTLING_S: Final = 0.2
 """Virtual time in which all that was read is processed, and watermarks have come by."""
 _TURN_S: Final = 0.01
-
-
-@dataclass(slots=True)
-class RecordGate:
-    """How many records a job's sources have given together, and how many they may."""
-
-    given: int = 0
-    limit: int | None = None
-    """None: all there are. With a limit the input does not end, even when nothing is left."""
-
-    def room(self, wanted: int) -> int:
-        """How many of the wanted records may be read now."""
-        return wanted if self.limit is None else max(0, min(wanted, self.limit - self.given))
-
-
-class GatedSource(ReplacedSource):
-    """Gives what another source gives, as far as the gate is open."""
-
-    def __init__(self, source: Any, gate: RecordGate) -> None:
-        super().__init__(source)
-        self._gate = gate
-
-    def open_split(self, split: str, position: Any | None) -> PartitionReader[Any]:
-        return _GatedReader(self.source.open_split(split, position), position, self._gate)
-
-
-class _GatedReader(PartitionReader[Any]):
-    def __init__(self, reader: PartitionReader[Any], position: Any, gate: RecordGate) -> None:
-        self._reader = reader
-        self._position = position
-        self._gate = gate
-        self._is_over = False
-
-    def poll(self, max_records: int) -> Any:
-        room = self._gate.room(max_records)
-        if not room or self._is_over:
-            return None if self._is_over and self._gate.limit is None else []
-        polled = self._reader.poll(room)
-        if polled is None:
-            self._is_over = True
-            return None if self._gate.limit is None else []
-        self._position = self._reader.position()
-        self._gate.given += count_records(polled)
-        return polled
-
-    def position(self) -> Any:
-        return self._position
-
-    def dead_letters(self) -> list[Any]:
-        return self._reader.dead_letters()
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +52,6 @@ class SteppedJob:
         return completed
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where jobs keep what outlives them, and what does not."""
-
-    disk: SimulatedDisk
-    """Checkpoints and savepoints."""
-    scratch: Path
-    """A real directory, for databases."""
-
-
 Drive: TypeAlias = Callable[[SteppedJob], Coroutine[Any, Any, None]]
 """What is done to a running job; the input goes on to its end when it returns."""
 
@@ -120,21 +60,73 @@ async def undisturbed(stepped: SteppedJob) -> None:
     """Lets the job go on to its end."""
 
 
-def run_stepped(request: JobRequest, gate: RecordGate, place: Place, drive: Drive) -> JobResult:
-    """Runs the job in virtual time while `drive` moves it.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a job is run once."""
 
-    The same request and drive give the same run; the request's name tells its output from that of
-    others. Raises what made the job fail.
-    """
-    points = CrashPoints()
-    loop = SimulatedLoop(Random(0), points, START_S)
-    machine = _machine(loop, request.name, place)
-    try:
-        return loop.run_until_complete(_run(request, machine, gate, drive))
-    finally:
-        points.is_dead = True
-        loop.unwind()
-        loop.close()
+    gate: RecordGate
+    sink: ReplaceSink
+    """What takes the place of its sinks."""
+    parallelism: int = 1
+    backend: str = "heap"
+    savepoint: str | None = None
+    """What it starts from."""
+
+
+class Runs:
+    """The runs of one job: they share a disk for savepoints, and have names of their own."""
+
+    def __init__(self, build: BuildJob, scratch: Path) -> None:
+        self.disk = SimulatedDisk()
+        self._build = build
+        self._scratch = scratch
+        self._count = 0
+
+    def run(self, how: Run, drive: Drive = undisturbed) -> JobResult:
+        """Runs the job in virtual time while `drive` moves it.
+
+        The same runs and drives give the same. Raises what made the job fail.
+        """
+        self._count += 1
+        request = capture_job(self._build, _settings(how.parallelism, how.backend))
+        plan = rewired(request.plan, lambda source: GatedSource(source, how.gate), how.sink)
+        request = replace(
+            request,
+            plan=plan,
+            name=f"run-{self._count}",
+            savepoint=how.savepoint,
+            is_recorded=True,
+            stop_when=None,
+        )
+        points = CrashPoints()
+        loop = SimulatedLoop(Random(0), points, START_S)
+        machine = self._machine(loop, request.name)
+        try:
+            return loop.run_until_complete(_run(request, machine, how.gate, drive))
+        finally:
+            points.is_dead = True
+            loop.unwind()
+            loop.close()
+
+    def _machine(self, loop: SimulatedLoop, name: str) -> Machine:
+        random = Random(name)
+        return Machine(
+            clock=SimulatedClock(loop),
+            disk=self.disk,
+            random=random,
+            make_token=lambda size: random.randbytes(size).hex(),
+            make_work_directory=lambda run_id: _made(self._scratch / run_id),
+            forget_work=lambda run_id: None,
+            link=lambda post: post,
+            is_shared=False,
+        )
+
+
+@contextmanager
+def runs_of(build: BuildJob) -> Iterator[Runs]:
+    """Runs whose databases lie in a directory that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="streamlet-") as scratch:
+        yield Runs(build, Path(scratch))
 
 
 async def _run(request: JobRequest, machine: Machine, gate: RecordGate, drive: Drive) -> JobResult:
@@ -165,26 +157,12 @@ async def _until(is_so: Callable[[], bool]) -> None:
         await asyncio.sleep(_TURN_S)
 
 
-def _machine(loop: SimulatedLoop, name: str, place: Place) -> Machine:
-    random = Random(name)
-    return Machine(
-        clock=SimulatedClock(loop),
-        disk=place.disk,
-        random=random,
-        make_token=lambda size: random.randbytes(size).hex(),
-        make_work_directory=lambda run_id: _made(place.scratch / run_id),
-        forget_work=lambda run_id: None,
-        link=lambda post: post,
-        is_shared=False,
-    )
-
-
 def _made(directory: Path) -> Path:
     directory.mkdir(parents=True)
     return directory
 
 
-def stepped_settings(parallelism: int, backend: str) -> dict[str, Any]:
+def _settings(parallelism: int, backend: str) -> dict[str, Any]:
     """Frequent checkpoints and watermarks, and no second attempt that would hide a failure."""
     return {
         "parallelism.default": parallelism,

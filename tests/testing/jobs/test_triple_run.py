@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from streamlet import KeyedProcessFunction, StreamExecutionEnvironment
+from streamlet import (
+    KeyedProcessFunction,
+    OutputTag,
+    PartitionedSource,
+    PartitionReader,
+    StreamExecutionEnvironment,
+)
 from streamlet import aggregates as agg
 from streamlet.connectors.datagen import DataGenSource
 from streamlet.connectors.files import FileSink, FileSource
@@ -19,12 +25,6 @@ from streamlet.testing import triple_run
 from tests.testing.operator_kinds import KINDS, Env, records
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMLET_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,6 +58,46 @@ def test_files_are_read_on_from_the_middle_and_sinks_write_nothing(tmp_path: Pat
     run = triple_run(lambda env: main(), {"files": counts, "print": sevens})
     assert run.records_in == 150
     assert not (tmp_path / "out").exists()
+
+
+ODD = OutputTag[int]("odd")
+
+
+class EvenNumbers(PartitionedSource[int]):
+    """Numbers that are not even cannot be read."""
+
+    bounded = True
+    dead_letter_tag = ODD
+
+    def list_partitions(self) -> list[str]:
+        return ["numbers"]
+
+    def open_partition(self, name: str, position: Any | None) -> PartitionReader[int]:
+        return _EvenReader(position or 0)
+
+
+class _EvenReader(PartitionReader[int]):
+    def __init__(self, start: int) -> None:
+        self._polled = range(start, start)
+
+    def poll(self, max_records: int) -> list[int] | None:
+        start = self._polled.stop
+        self._polled = range(start, min(start + 2 * max_records, 40))
+        return [n for n in self._polled if n % 2 == 0] or None
+
+    def position(self) -> int:
+        return self._polled.stop
+
+    def dead_letters(self) -> list[int]:
+        """What the last poll could not read, however often it is asked for."""
+        return [n for n in self._polled if n % 2]
+
+
+def test_dead_letters_are_not_repeated_while_the_sources_stand_still() -> None:
+    def job(env: Env) -> Any:
+        return env.from_source(EvenNumbers()).get_side_output(ODD)
+
+    triple_run(job, range(1, 40, 2))
 
 
 class InAttribute(KeyedProcessFunction[str, Any, Any]):

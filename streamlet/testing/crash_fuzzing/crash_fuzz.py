@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -12,10 +13,11 @@ from typing import Final, TypeAlias
 
 from streamlet.api.prepared import PreparedRun, prepared_run
 from streamlet.config import Configuration
+from streamlet.testing.crash_fuzzing.failure import CannotFuzz, CrashFuzzFailure, Divergence
+from streamlet.testing.crash_fuzzing.jobs import Executed, FuzzedJobs, SinkOwners
 from streamlet.testing.differences import difference
-from streamlet.testing.fuzz_failure import CannotFuzz, CrashFuzzFailure, Divergence
-from streamlet.testing.fuzzed_jobs import Executed, FuzzedJobs, SinkOwners
 from streamlet.testing.simulation.crash_points import Crash
+from streamlet.testing.simulation.draws import draw_crash
 from streamlet.testing.simulation.fates import Fate
 from streamlet.testing.simulation.minimise import minimised
 from streamlet.testing.simulation.simulate import quiet
@@ -74,10 +76,7 @@ def crash_fuzz(
     a test that cannot be run so.
     """
     fuzz = CrashFuzz(body, compares_output=compares_output)
-    with quiet():
-        fuzz.rehearse()
-        for seed in seeds:
-            fuzz.run_seed(seed)
+    fuzz.run(seeds)
     return fuzz.report
 
 
@@ -89,68 +88,72 @@ class CrashFuzz:
         self._body = body
         self._compares_output = compares_output
         self._owners = SinkOwners()
+        self._steps: list[int] = []
+        """By job, how many records a poll gives; known after the first run."""
         self._golden: list[Executed] = []
         self._passages: list[Counter[str]] = []
         """By job and crash point, how often a process passes it."""
 
-    def rehearse(self) -> None:
+    def run(self, seeds: Iterable[int]) -> None:
+        """Does what `crash_fuzz` says; `report` counts what was done, also if it raises."""
+        with quiet():
+            self._rehearse()
+            for seed in seeds:
+                self._run_seed(seed)
+
+    def _rehearse(self) -> None:
         """Runs twice without a crash, which must give the same, and once to learn of resuming."""
-        first = self._run(0, [], []).executed
-        if not first:
+        first = self._jobs(0, [])
+        self._attempt(first)
+        if not first.executed:
             raise CannotFuzz(_NOTHING_RAN)
-        steps = [one.step for one in first]
-        self._golden = self._run(0, [], steps).executed
-        if self._compares_output and (differs := self._difference(first)):
+        self._steps = [one.step for one in first.executed]
+        second = self._jobs(0, [])
+        self._attempt(second)
+        self._golden = second.executed
+        if self._compares_output and (differs := self._difference(first.executed)):
             raise CannotFuzz(_by_chance(differs))
-        self._passages = [one.hits for one in self._golden]
-        resumed = FuzzedJobs(0, [[_REHEARSED] for _ in steps], steps, self._owners)
-        try:
+        resumed = self._jobs(0, [[_REHEARSED] for _ in self._steps])
+        with suppress(Exception):  # a divergence: the seeds will find it, and tell all of it
             self._attempt(resumed)
-        except Exception:  # a divergence: the seeds will find it, with all that is to say of it
-            return
+        self._passages = [one.hits for one in self._golden]
         for passages, one in zip(self._passages, resumed.executed, strict=False):
             passages |= one.hits
 
-    def run_seed(self, seed: int) -> None:
+    def _run_seed(self, seed: int) -> None:
         """Runs with the crashes that the seed draws; raises CrashFuzzFailure."""
         self.report.seeds += 1
         schedules = [
             _draw(Random(f"crashes of {seed} in job {job}"), passages)
             for job, passages in enumerate(self._passages)
         ]
-        divergence = self._divergence(seed, schedules, self.report)
+        jobs = self._jobs(seed, schedules)
+        divergence = self._divergence(jobs)
+        self.report.count(jobs.executed)
         if divergence is not None:
             self.report.divergences += 1
             raise CrashFuzzFailure(seed, self._least(divergence))
 
-    def _run(self, seed: int, schedules: Schedules, steps: Sequence[int]) -> FuzzedJobs:
-        jobs = FuzzedJobs(seed, schedules, steps, self._owners)
-        self._attempt(jobs)
-        return jobs
+    def _jobs(self, seed: int, schedules: Schedules) -> FuzzedJobs:
+        return FuzzedJobs(seed, schedules, self._steps, self._owners)
 
     def _attempt(self, jobs: FuzzedJobs) -> None:
         config = Configuration.load(os.environ, Path.cwd())
         with prepared_run(PreparedRun(config, runner=jobs.run)):
             self._body()
 
-    def _divergence(
-        self, seed: int, schedules: Schedules, report: CrashFuzzReport | None = None
-    ) -> Divergence | None:
+    def _divergence(self, jobs: FuzzedJobs) -> Divergence | None:
         """What went otherwise than without crashes."""
-        steps = [one.step for one in self._golden]
-        jobs = FuzzedJobs(seed, schedules, steps, self._owners)
         error: Exception | None = None
         try:
             self._attempt(jobs)
         except Exception as raised:
             error = raised
-        if report is not None:
-            report.count(jobs.executed)
         differs = self._difference(jobs.executed) if self._compares_output or error else None
         if error is None and differs is None:
             return None
         happened = [one.happened for one in jobs.executed]
-        return Divergence(seed, happened, error, differs, jobs.has_function_sink)
+        return Divergence(jobs.seed, happened, error, differs, jobs.has_function_sink)
 
     def _least(self, found: Divergence) -> Divergence:
         """The same divergence with nothing in its schedules that it does not need."""
@@ -161,7 +164,7 @@ class CrashFuzz:
             def fails(schedule: list[Fate], job: int = job) -> bool:
                 nonlocal least
                 schedules = [*least.schedules[:job], schedule, *least.schedules[job + 1 :]]
-                divergence = self._divergence(found.seed, schedules)
+                divergence = self._divergence(self._jobs(found.seed, schedules))
                 if divergence is None:
                     return False
                 least = divergence
@@ -182,14 +185,11 @@ class CrashFuzz:
 
 def _draw(random: Random, passages: Counter[str]) -> list[Fate]:
     """The more processes there are to be, the earlier each dies, so that all of them come."""
-    count = random.randint(1, MAX_CRASHES)
-    fates = []
-    for _ in range(count):
-        point = random.choice(sorted(passages))
-        latest = max(1, passages[point] // count)
-        crash = Crash(point, random.randint(1, latest))
-        fates.append(Fate(crash, has_power=random.random() < KILLED))
-    return fates
+    count, points = random.randint(1, MAX_CRASHES), sorted(passages)
+    return [
+        Fate(draw_crash(random, points, passages, count), has_power=random.random() < KILLED)
+        for _ in range(count)
+    ]
 
 
 def _by_chance(differs: str) -> str:
@@ -197,6 +197,7 @@ def _by_chance(differs: str) -> str:
         f"two runs without a crash differ, so that crashes could prove nothing\n  {differs}\n"
         "functions must not depend on time.time(), random or the order of a set; the output must\n"
         "not depend on how fast partitions are read (disorder above the watermark's bound,\n"
-        "running results over several partitions). If the asserts allow for that:\n"
+        "running results over several partitions), nor on when a watermark comes: a record may\n"
+        "be processed before a timer that is due earlier. If the asserts allow for that:\n"
         "crash_fuzz(..., compares_output=False)"
     )

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from streamlet.errors import ConfigError
 from streamlet.plan import PlannedOperator
-from streamlet.runtime.setup import JobRequest
 from streamlet.sink import Sink
 from streamlet.testing.differences import difference
+from streamlet.testing.jobs.captured import BuildJob
+from streamlet.testing.jobs.gate import RecordGate
+from streamlet.testing.jobs.stepped import Run, Runs, SteppedJob, runs_of
 from streamlet.testing.list_sink import ListSink
-from streamlet.testing.rewired import BuildJob, capture_job, rewired
-from streamlet.testing.simulation.disk import SimulatedDisk
-from streamlet.testing.stepped import (
-    Drive,
-    GatedSource,
-    Place,
-    RecordGate,
-    SteppedJob,
-    run_stepped,
-    stepped_settings,
-    undisturbed,
-)
 
 PARTS: Final = 5
 """The input is cut into so many; the job is stopped after the third."""
 CHECKPOINTS: Final = 3
-_MOVES: Final = (("heap", 2, "rocksdb", 3), ("rocksdb", 2, "heap", 1))
-"""From which backend and parallelism to which."""
+_CAUSES: Final = """
+what must outlive a record belongs into ctx.get_state(...), not into attributes; the output must not
+depend on time.time(), random, or when a watermark comes: a record may be processed before a timer
+that is due earlier"""
+
+
+class _Move(NamedTuple):
+    """From which backend and parallelism to which."""
+
+    backend: str
+    parallelism: int
+    next_backend: str
+    next_parallelism: int
+
+
+_MOVES: Final = (_Move("heap", 2, "rocksdb", 3), _Move("rocksdb", 2, "heap", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,69 +91,46 @@ def triple_run(
     what made the job fail.
     """
     __tracebackhide__ = True  # pytest shows the test's line, not this one
-    with tempfile.TemporaryDirectory(prefix="streamlet-") as scratch:
-        runs = _Runs(job, Place(SimulatedDisk(), Path(scratch)))
-        outputs, total = runs.straight()
+    with runs_of(job) as runs:
+        outputs, total = _straight(runs)
         _compare("the straight run differs from what is expected", _by_name(expected), outputs)
         checkpoints = []
-        for before, at, after, then in _MOVES:
-            what = f"from {at} subtasks on {before} to {then} on {after}"
-            count, moved = runs.moved((before, at), (after, then), total)
-            _compare(f"after a savepoint, {what}, the output differs", outputs, moved)
+        for move in _MOVES:
+            what = (
+                f"from {move.parallelism} subtasks on {move.backend} "
+                f"to {move.next_parallelism} on {move.next_backend}"
+            )
+            count, moved = _moved(runs, move, total)
+            _compare(f"after a savepoint, {what}, the output differs", outputs, moved, _CAUSES)
             checkpoints.append(count)
     return TripleRun(outputs, total, _stop_at(total), min(checkpoints))
 
 
-class _Runs:
-    """The runs of one job."""
-
-    def __init__(self, job: BuildJob, place: Place) -> None:
-        self._job = job
-        self._place = place
-        self._count = 0
-
-    def straight(self) -> tuple[dict[str, list[Any]], int]:
-        """Its output, and how many records it read."""
-        recording, gate = _Recording(), RecordGate()
-        self._run(recording, gate, ("heap", 1), None, undisturbed)
-        if not gate.given:
-            raise ConfigError("the job's sources gave no record; triple_run needs some input")
-        return recording.outputs(), gate.given
-
-    def moved(
-        self, before: tuple[str, int], after: tuple[str, int], total: int
-    ) -> tuple[int, dict[str, list[Any]]]:
-        """Complete checkpoints at the stop, and the output of both runs together."""
-        recording, gate, savepoints, counts = _Recording(), RecordGate(limit=0), [], []
-
-        async def stop_in_mid_stream(stepped: SteppedJob) -> None:
-            for part in range(1, CHECKPOINTS + 1):
-                await stepped.read_up_to(total * part // PARTS)
-                counts.append(await stepped.checkpointed())
-            savepoints.append(await stepped.job.stop(None, drain=False))
-
-        self._run(recording, gate, before, None, stop_in_mid_stream)
-        self._run(recording, RecordGate(), after, savepoints[0], undisturbed)
-        return counts[-1], recording.outputs()
-
-    def _run(
-        self,
-        recording: _Recording,
-        gate: RecordGate,
-        layout: tuple[str, int],
-        savepoint: str | None,
-        drive: Drive,
-    ) -> None:
-        self._count += 1
-        backend, parallelism = layout
-        request = capture_job(self._job, stepped_settings(parallelism, backend))
-        plan = rewired(request.plan, lambda source: GatedSource(source, gate), recording.sink)
-        request = _as_test(replace(request, plan=plan, savepoint=savepoint), self._count)
-        run_stepped(request, gate, self._place, drive)
+def _straight(runs: Runs) -> tuple[dict[str, list[Any]], int]:
+    """The output of a run from beginning to end, and how many records it read."""
+    recording, gate = _Recording(), RecordGate()
+    runs.run(Run(gate, recording.sink))
+    if not gate.given:
+        raise ConfigError("the job's sources gave no record; triple_run needs some input")
+    return recording.outputs(), gate.given
 
 
-def _as_test(request: JobRequest, number: int) -> JobRequest:
-    return replace(request, name=f"triple-run-{number}", is_recorded=True, stop_when=None)
+def _moved(runs: Runs, move: _Move, total: int) -> tuple[int, dict[str, list[Any]]]:
+    """Complete checkpoints at the stop, and the output of both runs together."""
+    recording, gate, savepoints, counts = _Recording(), RecordGate(limit=0), [], []
+
+    async def stop_in_mid_stream(stepped: SteppedJob) -> None:
+        for part in range(1, CHECKPOINTS + 1):
+            await stepped.read_up_to(total * part // PARTS)
+            counts.append(await stepped.checkpointed())
+        savepoints.append(await stepped.job.stop(None, drain=False))
+
+    before = Run(gate, recording.sink, move.parallelism, move.backend)
+    runs.run(before, stop_in_mid_stream)
+    runs.run(
+        Run(RecordGate(), recording.sink, move.next_parallelism, move.next_backend, savepoints[0])
+    )
+    return counts[-1], recording.outputs()
 
 
 def _stop_at(total: int) -> int:
@@ -167,7 +146,10 @@ def _by_name(
 
 
 def _compare(
-    what: str, expected: Mapping[str, Iterable[Any]] | None, got: Mapping[str, list[Any]]
+    what: str,
+    expected: Mapping[str, Iterable[Any]] | None,
+    got: Mapping[str, list[Any]],
+    causes: str = "",
 ) -> None:
     """Raises AssertionError at the first output that differs; the name "" is any only one."""
     __tracebackhide__ = True
@@ -182,4 +164,4 @@ def _compare(
         )
     for name, records in expected.items():
         if differs := difference(records, got[name]):
-            raise AssertionError(f"{what}\n  {name}: {differs}")
+            raise AssertionError(f"{what}\n  {name}: {differs}{causes}")

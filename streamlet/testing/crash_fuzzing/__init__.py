@@ -1,0 +1,1 @@
+"""A user's test run again and again, its jobs killed at seeded points."""

@@ -1,0 +1,1 @@
+"""One operator without a job: fed by hand, or with a script in five ways that must agree."""
