@@ -97,10 +97,13 @@ def while_it_writes(job: KilledJob, running: Running) -> str:
     return f"{delay_s:.4f} s after a checkpoint was begun"
 
 
-def while_it_commits(job: KilledJob, running: Running) -> str:
-    """A checkpoint is complete with its manifest; after that files become visible one by one."""
+def while_it_commits(job: KilledJob, running: Running, latest: int = 8) -> str:
+    """A checkpoint is complete with its manifest; after that files become visible one by one.
+
+    It is one of the first `latest` of a run: a job may have no more before its end.
+    """
     manifests = "checkpoints/*/*/chk-*/manifest.json"
-    wait_for_new(job.streamlet.home, manifests, running, job.rng.randint(1, 8))
+    wait_for_new(job.streamlet.home, manifests, running, job.rng.randint(1, latest))
     delay_s = job.rng.choice([0, 0.001, 0.01]) * job.rng.random()
     wait_for_end(running, delay_s)
     return f"{delay_s:.4f} s after a manifest was written"

@@ -73,6 +73,11 @@ def test_job_that_ended_of_a_read_only_directory_resumes_when_it_is_writable(
         resumed(streamlet, logs, golden, *words)
 
 
+def vanish(directory: Path) -> None:
+    """Removes it in one step, as an unmount does: a job is writing into it."""
+    shutil.rmtree(directory.rename(directory.with_name(f"{directory.name}-gone")))
+
+
 def test_job_whose_checkpoints_vanish_ends_and_is_not_resumed_from_nothing(
     streamlet: CommandLine, logs: Logs, golden: Rows
 ) -> None:
@@ -81,7 +86,7 @@ def test_job_whose_checkpoints_vanish_ends_and_is_not_resumed_from_nothing(
     logs.grow(0, 4_000)
     with running(streamlet, logs, *words) as job:
         streamlet.wait_for_checkpoint(NAME, job)
-        shutil.rmtree(streamlet.directory / "checkpoints")
+        vanish(streamlet.directory / "checkpoints")
         logs.grow_to_the_end(4_000)
         err = told(job)
     assert job.returncode == 3
@@ -122,7 +127,7 @@ def test_job_whose_home_vanishes_ends_by_a_signal_and_resumes(
     logs.grow(0, 4_000)
     with running(streamlet, logs, *words) as job:
         streamlet.wait_for_checkpoint(NAME, job)
-        shutil.rmtree(streamlet.home)
+        vanish(streamlet.home)
         job.send_signal(signal.SIGTERM)
         _, err = job.communicate(timeout=TIMEOUT_S)
     assert job.returncode == 130, err

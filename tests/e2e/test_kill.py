@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -50,7 +51,7 @@ def test_output_is_golden_whenever_the_job_is_killed(
 ) -> None:
     settings = set_to({**SLOW, "state.backend.type": backend})
     words: list[str | Path] = [*settings, SESSIONS, "--", log]
-    kill_often(tmp_path, words, golden, seed, at_any_moment, times=20)
+    kill_often(tmp_path, words, golden, seed, at_any_moment, times=10)
 
 
 def test_output_is_golden_when_the_job_is_killed_in_the_middle_of_commits(
@@ -59,7 +60,7 @@ def test_output_is_golden_when_the_job_is_killed_in_the_middle_of_commits(
     """The restored checkpoint's files are made visible before anything is written anew."""
     settings = {**SLOW, "execution.checkpointing.interval": "100ms"}
     words: list[str | Path] = [*set_to(settings), PARTITIONED, "--", log]
-    kill_often(tmp_path, words, golden, 3, while_it_commits, times=10)
+    kill_often(tmp_path, words, golden, 3, partial(while_it_commits, latest=3), times=10)
 
 
 @pytest.mark.parametrize(("backend", "seed"), [("heap", 4), ("rocksdb", 5)])

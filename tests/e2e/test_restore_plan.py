@@ -170,10 +170,21 @@ def test_dry_run_shows_the_plan_and_what_would_be_restored(
         assert shown.code == 0, shown.err
         assert "totals" in shown.out
         assert "nothing is in the way" in shown.out
+        assert streamlet("plan", *start, job(streamlet), *words).out == shown.out
     shown = streamlet("run", "--dry-run", "-s", savepoint, job(streamlet, *RENAMED), *words)
     assert shown.code == 3
     plan = streamlet("plan", "-s", savepoint, "-p", "2", job(streamlet), *words)
     assert plan.code == 0, plan.err
+
+
+def test_plan_refuses_a_map_without_state_as_a_run_does(
+    streamlet: CommandLine, numbers: Numbers
+) -> None:
+    words: list[str | Path] = [job(streamlet), "--map", "a=b", "--", numbers.directory, "out"]
+    for command in (["plan"], ["run", "--dry-run"], ["run"]):
+        refused = streamlet(*command, *words)
+        assert (refused.code, refused.out) == (2, "")
+        assert "no state to begin with" in refused.err
 
 
 def test_renamed_operator_is_refused_and_then_mapped(
