@@ -48,10 +48,8 @@ def write_rows(
     )
 
 
-def read_file(
-    disk: Disk, directory: Path, entry: FileEntry, schema: pa.Schema = STATE_ROWS
-) -> pa.Table:
-    """The schema's columns of one file; raises RestoreError when it is not what it should be."""
+def read_whole(disk: Disk, directory: Path, entry: FileEntry) -> tuple[Path, bytes]:
+    """Where a file is, and its bytes; raises RestoreError when they are not those written."""
     if not FILE_PATH.fullmatch(entry.path):
         raise RestoreError(
             f"the manifest in {directory} names {entry.path!r}, which is no file of a checkpoint"
@@ -66,6 +64,14 @@ def read_file(
             f"the file {path} is damaged: its size or checksum is not what the manifest says "
             f"({len(content)} bytes, expected {entry.size_bytes})"
         )
+    return path, content
+
+
+def read_file(
+    disk: Disk, directory: Path, entry: FileEntry, schema: pa.Schema = STATE_ROWS
+) -> pa.Table:
+    """The schema's columns of one file; raises RestoreError when it is not what it should be."""
+    path, content = read_whole(disk, directory, entry)
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         stored = file.read(use_threads=len(content) > _THREADED_BYTES)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from streamlet.checkpoint.manifest import read_manifest
 from streamlet.checkpoint.restore import RestoreOptions
+from streamlet.checkpoint.row_files import read_whole
 from streamlet.checkpoint.storage import CheckpointStorage, newest_snapshot
 from streamlet.runtime.checkpoints import Checkpoints
 from streamlet.runtime.commits import Committer
@@ -32,6 +34,8 @@ class AttemptStart:
         self._checkpoints = checkpoints
         self._committer = committer
         self._storage = storage
+        self.has_recovered_sinks = False
+        """Whether output was brought to a restored state, which cannot be undone."""
 
     async def restore(self) -> Recovery:
         """What the tasks begin with; the output is just that of the restored state then.
@@ -60,11 +64,18 @@ class AttemptStart:
             is_own = directory != self._setup.restored
             options = RestoreOptions(is_own=True) if is_own else self._setup.restore_options
             recovery = recover(self._storage.disk, self._setup.plan, directory, options)
+            if not is_own and self._setup.later_output == "discard":
+                self._check_files(directory)
             if any(recovery.committables.values()):
                 # A process that was killed before this sync left a manifest that a loss of power
                 # would take back, and then its output would be committed twice.
                 self._storage.disk.sync_directory(directory)
         return recovery
+
+    def _check_files(self, directory: Path) -> None:
+        """Reads every file before later output is discarded: whoever goes back must arrive."""
+        for entry in read_manifest(self._storage.disk, directory).files():
+            read_whole(self._storage.disk, directory, entry)
 
     def _snapshot_to_restore(self) -> Path | None:
         if not self._setup.has_checkpoints:
@@ -92,6 +103,7 @@ class AttemptStart:
 
     def _recover_sinks(self, context: RestoreContext) -> None:
         """Brings sinks to just the restored state. Blocks."""
+        self.has_recovered_sinks = True
         for op in self._setup.plan.operators():
             if op.sink is not None:
                 op.sink.recover(context)

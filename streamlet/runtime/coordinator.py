@@ -96,6 +96,11 @@ class JobCoordinator:
             CancelRequest: self._on_cancel,
         }
 
+    @property
+    def has_recovered_sinks(self) -> bool:
+        """Whether output was brought to a restored state, which cannot be undone."""
+        return self._start.has_recovered_sinks
+
     def connect(self, post: Callable[[ToWorker], None]) -> None:
         """Where messages for the worker go."""
         self._post = post

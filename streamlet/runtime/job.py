@@ -251,7 +251,7 @@ class Job:
         try:
             await self._run_both(self._coordinator, self._worker)
         except RestoreError:
-            self._recorder.on_refused()
+            self._recorder.on_refused(self._coordinator.has_recovered_sinks)
             raise
         finally:
             self._recorder.end(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streamlet.checkpoint.disk import Disk
-from streamlet.checkpoint.storage import CheckpointStorage, RunRecord
-from streamlet.errors import TransientError
+from streamlet.checkpoint.storage import CheckpointStorage, RunRecord, resume_point
+from streamlet.errors import RestoreError, TransientError
 
 _log = logging.getLogger("streamlet.job")
 
@@ -82,7 +82,7 @@ class RunRecorder:
         if self._is_recorded:
             self._storage.write_run(self._record)
 
-    def on_refused(self) -> None:
+    def on_refused(self, has_recovered_sinks: bool) -> None:
         """A restore was refused: a run that never began leaves no trace.
 
         `--resume` must find the run before it.
@@ -90,7 +90,16 @@ class RunRecorder:
         record = self._record
         # Sinks may have committed the savepoint of a stop, and keep what others prepared.
         has_begun = record.last_checkpoint or record.savepoint or record.savepoints
+        has_begun = has_begun or (has_recovered_sinks and self._has_gone_back())
         self._is_refused = not (has_begun or self._storage.latest_checkpoint())
+
+    def _has_gone_back(self) -> bool:
+        """Whether the sinks may have rolled back what `--resume` would need without this run."""
+        try:
+            point = resume_point(self._storage)  # of the runs before it
+        except RestoreError:
+            return False
+        return point.directory is not None and str(point.directory) != self._record.restored_from
 
     def end(
         self, state: str, ended_ms: int, savepoint: str | None, *, keeps_checkpoints: bool

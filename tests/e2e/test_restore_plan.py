@@ -269,7 +269,7 @@ def test_parallelism_beyond_what_the_state_can_be_spread_over_is_refused(
         assert said in refused.err
 
 
-@pytest.mark.parametrize("choice", ["refuse", "keep", "discard"])
+@pytest.mark.parametrize("choice", ["refuse", "keep", "discard", "discard, damaged"])
 def test_output_that_is_later_than_the_savepoint(
     streamlet: CommandLine, numbers: Numbers, choice: str
 ) -> None:
@@ -292,6 +292,15 @@ def test_output_that_is_later_than_the_savepoint(
         assert refused.code == 3
         assert "--keep-later-output" in refused.err
         assert "--discard-later-output" in refused.err
+        assert written(out) == numbers.golden()
+        return
+    if choice == "discard, damaged":
+        # Nothing is discarded for a state that cannot be reached.
+        (state,) = Path(taken.out.strip()).glob("v*.parquet")
+        state.write_bytes(state.read_bytes()[:-1] + b"?")
+        refused = streamlet("run", *words, "--discard-later-output", "--", numbers.directory, "out")
+        assert refused.code == 3
+        assert f"{state} is damaged" in refused.err
         assert written(out) == numbers.golden()
         return
     with running(streamlet, numbers, *words, f"--{choice}-later-output") as process:

@@ -29,7 +29,7 @@ def record_of(storage: CheckpointStorage) -> RunRecord:
 
 
 def test_refused_run_leaves_no_trace(storage: CheckpointStorage, recorder: RunRecorder) -> None:
-    recorder.on_refused()
+    recorder.on_refused(has_recovered_sinks=False)
     recorder.end("FAILED", 2, None, keeps_checkpoints=True)
     assert not storage.run.exists()
 
@@ -39,9 +39,32 @@ def test_run_that_is_refused_after_its_stop_savepoint_stays_on_record(
 ) -> None:
     """Sinks may have committed it: to resume from the run before would double that."""
     recorder.on_stop_savepoint("sp-1")
-    recorder.on_refused()
+    recorder.on_refused(has_recovered_sinks=False)
     recorder.end("FAILED", 2, "sp-1", keeps_checkpoints=True)
     assert record_of(storage).savepoint == "sp-1"
+
+
+@pytest.mark.parametrize(
+    ("restored", "has_recovered_sinks", "stays"),
+    [("chk-7", True, False), ("sp-5", False, False), ("sp-5", True, True)],
+    ids=["to where resume goes anyway", "before any output changed", "back"],
+)
+def test_refused_run_stays_on_record_if_its_sinks_went_back(
+    tmp_path: Path, restored: str, has_recovered_sinks: bool, stays: bool
+) -> None:
+    """A resume from the newest checkpoint would lack what they have rolled back."""
+    earlier = CheckpointStorage(RealDisk(), tmp_path, "job", "earlier")
+    earlier.create()
+    earlier.write_run(RunRecord("earlier", "job", 1, last_checkpoint=7))
+    newest = earlier.checkpoint_directory(7)
+    newest.mkdir()
+    (newest / "manifest.json").touch()
+    storage = CheckpointStorage(RealDisk(), tmp_path, "job", "a")
+    recorder = RunRecorder(storage, RealDisk(), RunRecord("a", "job", 2), is_recorded=True)
+    recorder.begin(newest if restored == "chk-7" else tmp_path / restored, {})
+    recorder.on_refused(has_recovered_sinks)
+    recorder.end("FAILED", 3, None, keeps_checkpoints=True)
+    assert storage.run.exists() == stays
 
 
 def test_first_checkpoint_that_could_not_be_recorded_is_with_the_next(

@@ -59,9 +59,13 @@ class VisibleFiles:
             if self._files.is_taken:
                 self._disk.remove(path)
 
-    def forget(self, checkpoint_id: int) -> None:
-        """Output later than this checkpoint was discarded, as asked for."""
-        for path in list(self._seen):
+    def seen(self) -> frozenset[Path]:
+        """What readers have seen so far."""
+        return frozenset(self._seen)
+
+    def forget(self, checkpoint_id: int, seen: frozenset[Path]) -> None:
+        """Of what had been seen, output later than this checkpoint was discarded, as asked for."""
+        for path in seen & self._seen.keys():
             known = run_and_checkpoint_of(path.name)
             if known is None or known[1] > checkpoint_id:
                 del self._seen[path]

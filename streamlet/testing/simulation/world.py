@@ -146,6 +146,7 @@ class World:
         """Starts or resumes the job; runs it to its end, to its crash, or until it has failed."""
         process = Process(fate, self.disk, self.random, self._now_s)
         self.output.disk = process.disk
+        seen = frozenset() if self._visible is None else self._visible.seen()
         ended = Ended(False, False, process.points.hits)
         ended.has_flipped = fate.flip is not None and self._flip(fate.flip)
         self._prepare_disk(process, ended)
@@ -156,10 +157,12 @@ class World:
             ended.result = result
             ended.is_finished = result.state == "FINISHED" and result.savepoint_path is None
             self._look()
+            self._go_back(seen)
             if ended.is_finished:
                 self._check_finished(process)
         except (ProcessDeath, Exception) as error:
             self._after(error, process, ended)
+            self._go_back(seen)
         finally:
             self._close(process)
         return ended
@@ -202,9 +205,6 @@ class World:
         if fate.is_from_savepoint and self._savepoint is not None:
             self._check_savepoint(self._savepoint)
             path, self._discards, self._has_gone_back = str(self._savepoint), True, True
-        if self._discards and self._savepoint is not None and self._visible is not None:
-            # Their directories are named by run and checkpoint.
-            self._visible.forget(int(self._savepoint.name.rpartition("-")[2]))
         has_earlier = bool(CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs())
         return replace(
             request,
@@ -262,6 +262,18 @@ class World:
             self.disk.crash(self.random)
             self._look()
         self.output.crash()
+
+    def _go_back(self, seen: frozenset[Path]) -> None:
+        """Readers forget what was discarded, once a run is on record that began further back."""
+        if not self._discards or self._savepoint is None or self._is_damaged:
+            return
+        runs = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs()
+        if any(run.restored_from == str(self._savepoint) for run in runs):
+            if self._visible is not None:
+                # Savepoints' directories are named by run and checkpoint.
+                self._visible.forget(int(self._savepoint.name.rpartition("-")[2]), seen)
+        else:
+            self._discards = False
 
     def _look(self) -> None:
         if self._visible is not None:

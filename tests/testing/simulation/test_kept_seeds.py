@@ -12,7 +12,9 @@ from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     SimulatedFiles,
     file_to_file,
+    reduce_with_ttl,
     running_count,
+    session,
     stateless,
 )
 
@@ -228,6 +230,41 @@ KEPT = [
             ),
             Fate(crash=Crash("before-task-opened-message", 1), has_power=True, parallelism=3),
             Fate(parallelism=3, is_from_savepoint=True),
+        ],
+    ),
+    Kept(
+        "a restore from an older savepoint discarded later output, could not read its state then "
+        "and left no trace: a resume went on from the newest checkpoint, without its output",
+        session,
+        [113663270],
+        [
+            Fate(
+                crash=Crash("before-attempt-ended-message", 1),
+                has_power=True,
+                asks=(Ask("savepoint", "before-thread", 25),),
+                is_crash_after_ask=True,
+                is_frequent=True,
+            ),
+            Fate(errors=(Crash("before-savepoint-keyed-state-read", 1),), is_from_savepoint=True),
+        ],
+    ),
+    Kept(
+        "the same, in the middle of its files",
+        reduce_with_ttl,
+        [113663117],
+        [
+            Fate(
+                crash=Crash("before-run-directory-sync", 2),
+                has_power=True,
+                asks=(Ask("savepoint", "before-thread", 5),),
+                is_crash_after_ask=True,
+                is_frequent=True,
+            ),
+            Fate(
+                errors=(Crash("before-savepoint-keyed-state-read", 3),),
+                parallelism=2,
+                is_from_savepoint=True,
+            ),
         ],
     ),
 ]
