@@ -130,7 +130,8 @@ class World:
         self._savepoint: Path | None = None
         """The latest one that a client was told of."""
         self._is_damaged = False
-        self._has_gone_back = False
+        self._gone_back_to: Path | None = None
+        """The savepoint from which a process was last started."""
         self._discards = False
         """A restore from a savepoint was begun and may not have discarded later output yet."""
         self._visible: VisibleFiles | None = None
@@ -204,7 +205,7 @@ class World:
         path = None
         if fate.is_from_savepoint and self._savepoint is not None:
             self._check_savepoint(self._savepoint)
-            path, self._discards, self._has_gone_back = str(self._savepoint), True, True
+            path, self._discards, self._gone_back_to = str(self._savepoint), True, self._savepoint
         has_earlier = bool(CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs())
         return replace(
             request,
@@ -265,15 +266,18 @@ class World:
 
     def _go_back(self, seen: frozenset[Path]) -> None:
         """Readers forget what was discarded, once a run is on record that began further back."""
-        if not self._discards or self._savepoint is None or self._is_damaged:
+        if not self._discards or self._gone_back_to is None:
             return
-        runs = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs()
-        if any(run.restored_from == str(self._savepoint) for run in runs):
-            if self._visible is not None:
-                # Savepoints' directories are named by run and checkpoint.
-                self._visible.forget(int(self._savepoint.name.rpartition("-")[2]), seen)
-        else:
+        storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
+        try:
+            began = {run.restored_from for run in storage.earlier_runs()}
+        except RestoreError:
+            return  # a damaged record: nothing can be resumed any more
+        if str(self._gone_back_to) not in began:
             self._discards = False
+        elif self._visible is not None:
+            # Savepoints' directories are named by run and checkpoint.
+            self._visible.forget(int(self._gone_back_to.name.rpartition("-")[2]), seen)
 
     def _look(self) -> None:
         if self._visible is not None:
@@ -284,8 +288,8 @@ class World:
         if self._visible is not None:
             self._visible.check_kept()
         # Who goes back leaves runs aside, which may still be restored by name. Who cannot record
-        # the end keeps the final checkpoint.
-        if self._has_gone_back or process.points.has_failed:
+        # the end keeps the final checkpoint. What a damaged manifest needs cannot be known.
+        if self._gone_back_to is not None or process.points.has_failed or self._is_damaged:
             return
         storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
         left = leftovers(self.disk, storage, SAVEPOINT_DIRECTORY / JOB_NAME)
