@@ -37,7 +37,7 @@ check: .venv/dev.stamp ## ruff, mypy, import contracts
 test: .venv/dev.stamp ## the whole test suite
 	$(BIN)/pytest -n 2 -q
 
-proof: .venv/dev.stamp ## simulated crashes, real kills, planted bugs: half an hour; writes docs/reliability.md
+proof: .venv/dev.stamp ## simulated crashes, real kills, planted bugs: a quarter of an hour; writes docs/reliability.md
 	$(BIN)/python -m tests.proof --publish
 
 proof-quick: .venv/dev.stamp ## a slice of the proof with fresh seeds

@@ -1,6 +1,6 @@
 """The whole proof: simulated seeds, kills of real processes, planted bugs; and its published page.
 
-python -m tests.proof --publish        what `make proof` runs, about half an hour
+python -m tests.proof --publish        what `make proof` runs, about a quarter of an hour
 python -m tests.proof --quick          a slice of it with fresh seeds, for every change
 """
 
