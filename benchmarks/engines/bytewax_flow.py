@@ -169,12 +169,4 @@ def _weight(result: tuple[str, tuple[int, tuple[int, int, int]]]) -> int:
 
 
 if __name__ == "__main__":
-    main(
-        {
-            "W1": filter_and_map,
-            "W2": running_count,
-            "W3": tumbling,
-            "W4": sessions,
-            "W5": hot_auctions,
-        }
-    )
+    main(filter_and_map, running_count, tumbling, sessions, hot_auctions)

@@ -54,12 +54,4 @@ def hot_auctions(path: str) -> Answer:
 
 
 if __name__ == "__main__":
-    main(
-        {
-            "W1": filter_and_map,
-            "W2": running_count,
-            "W3": tumbling,
-            "W4": sessions,
-            "W5": hot_auctions,
-        }
-    )
+    main(filter_and_map, running_count, tumbling, sessions, hot_auctions)

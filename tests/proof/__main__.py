@@ -14,7 +14,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Final
 
-from tests.proof.mutants import MUTANTS
+from tests.proof.mutants import plant_all
 from tests.proof.page import Figures, publish
 from tests.proof.search import search, told
 
@@ -39,7 +39,7 @@ def main() -> int:
     figures = Figures(
         found,
         _kill(kills, options.seed),
-        {} if options.quick else {mutant.name: _found_at(mutant) for mutant in MUTANTS},
+        {} if options.quick else plant_all(),
     )
     say(figures.told())
     if options.publish and figures.is_clean:
@@ -59,13 +59,6 @@ def _kill(kills: int, seed: int) -> dict[str, Any]:
     ended = subprocess.run([*words, "--seed", str(seed)], stdout=subprocess.PIPE, text=True)
     summary: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return summary
-
-
-def _found_at(mutant: Any) -> int | None:
-    """The seed that found the planted bug; None: none did."""
-    failure = mutant.found()
-    say(f"{mutant.name}: {'NOT FOUND' if failure is None else f'found by seed {failure.seed}'}")
-    return None if failure is None else int(failure.seed)
 
 
 if __name__ == "__main__":

@@ -87,16 +87,23 @@ MUTANTS: Final = (
 )
 
 
-def main() -> int:
-    """Prints one line per bug; 1 if one was not found."""
-    missed = 0
+def plant_all() -> dict[str, int | None]:
+    """By bug the seed that found it, None if none did; tells each as it is found."""
+    found: dict[str, int | None] = {}
     for mutant in MUTANTS:
         failure = mutant.found()
-        missed += failure is None
+        found[mutant.name] = None if failure is None else failure.seed
         what = "NOT FOUND" if failure is None else str(failure).splitlines()[0][:100]
         sys.stdout.write(f"{mutant.name:55} {what}\n")
         sys.stdout.flush()
-    sys.stdout.write(f"planted bugs caught: {len(MUTANTS) - missed} of {len(MUTANTS)}\n")
+    return found
+
+
+def main() -> int:
+    """1 if one was not found."""
+    found = plant_all().values()
+    missed = sum(seed is None for seed in found)
+    sys.stdout.write(f"planted bugs caught: {len(found) - missed} of {len(found)}\n")
     return int(missed > 0)
 
 

@@ -45,6 +45,7 @@ class Figures:
     def rows(self) -> list[tuple[str, str]]:
         """What is published, in its order."""
         total = self.found.total
+        caught = f"{self.caught} / {len(self.mutants)}"
         died_at = len(CRASH_POINTS) - len(self.found.points_not_died_at)
         return [
             ("seeds run", f"{len(total.seeds):,} over {len(self.found.reports)} pipelines"),
@@ -59,7 +60,7 @@ class Figures:
             ("records checked", f"{total.records + int(self.kills['records_checked']):,}"),
             ("divergences", f"{self.divergences}"),
             ("hangs", f"{self.hangs}"),
-            ("planted bugs caught / planted", f"{self.caught} / {len(self.mutants)}"),
+            *([("planted bugs caught / planted", caught)] if self.mutants else []),
         ]
 
     def told(self) -> str:

@@ -35,7 +35,6 @@ class Found:
     """By pipeline."""
     divergences: list[str] = field(default_factory=list)
     hangs: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
     @property
     def total(self) -> SimulationReport:
@@ -70,7 +69,7 @@ class Step:
 
 def search(seeds: int, first_seed: int, workers: int) -> Found:
     """At least so many seeds over all pipelines, in so many processes; tells its progress."""
-    found, started_s = Found(first_seed), time.monotonic()
+    found = Found(first_seed)
     steps = list(_steps(seeds, first_seed))
     with ProcessPoolExecutor(workers) as pool:
         running = [
@@ -81,7 +80,6 @@ def search(seeds: int, first_seed: int, workers: int) -> Found:
             found.add(step.result())
             if done % 20 == 0 or done == len(running):
                 sys.stderr.write(f"{done * SEEDS_PER_STEP:,} seeds: {found.total}\n")
-    found.seconds = time.monotonic() - started_s
     return found
 
 
@@ -107,6 +105,8 @@ def run_step(index: int, seeds: range, sweep: bool) -> Step:
         except SimulationFailure as failure:
             is_hang = isinstance(failure.__cause__, SimulationHang)
             (step.hangs if is_hang else step.divergences).append(f"{step.pipeline}: {failure}")
+            if failure.seed not in seeds:
+                break  # the rehearsal or the sweep failed, and would again
             sweep = False
             seeds = seeds[seeds.index(failure.seed) + 1 :]
         else:
@@ -127,8 +127,9 @@ def told(found: Found) -> str:
     return "\n".join(lines)
 
 
-def options_of(parser: ArgumentParser) -> Namespace:
-    """The options of a search; a fresh first seed unless one is given."""
+def _options() -> Namespace:
+    """A fresh first seed unless one is given."""
+    parser = ArgumentParser(description="search for lost and doubled records")
     parser.add_argument("--seeds", type=int, default=10_000, help="how many at least, in all")
     parser.add_argument("--first-seed", type=int, help="default: a fresh one, printed")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
@@ -140,7 +141,7 @@ def options_of(parser: ArgumentParser) -> Namespace:
 
 def main() -> int:
     """Searches; gives the exit code."""
-    options = options_of(ArgumentParser(description="search for lost and doubled records"))
+    options = _options()
     sys.stderr.write(f"seeds from {options.first_seed}\n")
     found = search(options.seeds, options.first_seed, options.workers)
     sys.stdout.write(told(found) + "\n")
