@@ -38,12 +38,18 @@ def plan_to_text(plan: ExecutionPlan) -> str:
         width = max(len(operator.name) for operator in vertex.operators)
         lines.extend(
             f"      {operator.name:{width}}  {_describe_uid(operator)}"
+            f"{', gives columns' if operator.gives_columns else ''}"
             for operator in vertex.operators
         )
         lines.extend(
             f"      => [{edge.target_vertex}]  {_describe_edge(edge)}"
             for edge in plan.outputs_of(vertex.id)
         )
+    lines.extend(
+        f"rows begin at {operator.name!r}: {operator.rows_because}"
+        for operator in plan.operators()
+        if operator.rows_because is not None
+    )
     lines.extend(f"warning: {warning}" for warning in plan.warnings)
     return "\n".join(lines) + "\n"
 
@@ -111,6 +117,8 @@ def _operator_to_dict(operator: PlannedOperator) -> dict[str, Any]:
         "is_keyed": operator.is_keyed,
         "location": operator.location,
         "description": operator.description,
+        "gives_columns": operator.gives_columns,
+        "rows_because": operator.rows_because,
         "outputs": [
             {"operator": link.operator_index, "side_output": link.tag_id}
             for link in operator.outputs
@@ -125,6 +133,7 @@ def _edge_to_dict(edge: PlannedEdge, plan: ExecutionPlan) -> dict[str, Any]:
         "target": edge.target_vertex,
         "partitioning": describe_partitioning(edge.partitioning),
         "side_output": edge.tag_id,
+        "columns": edge.carries_columns,
     }
 
 
@@ -135,8 +144,12 @@ def _describe_uid(operator: PlannedOperator) -> str:
 
 
 def _describe_edge(edge: PlannedEdge) -> str:
-    partitioning = describe_partitioning(edge.partitioning)
-    return partitioning if edge.tag_id is None else f"{partitioning}, side output {edge.tag_id}"
+    words = [describe_partitioning(edge.partitioning)]
+    if edge.tag_id is not None:
+        words.append(f"side output {edge.tag_id}")
+    if edge.carries_columns:
+        words.append("columns")
+    return ", ".join(words)
 
 
 def _mermaid_text(text: str) -> str:

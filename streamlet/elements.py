@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias
 
 from typing_extensions import TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
 MIN_TIMESTAMP: Final = -(2**63)
 """The watermark before any other; as a record's timestamp it means "none"."""
@@ -77,12 +82,66 @@ class RowBatch:
         )
 
 
+@dataclass(slots=True)
+class KeyColumn:
+    """The canonical keys of a batch of columns: row i has the key `distinct[codes[i]]`.
+
+    No two of `distinct` are equal; some may have no row, as slices of a batch share them.
+    """
+
+    codes: npt.NDArray[np.integer[Any]]
+    distinct: list[Any]
+
+
+@dataclass(slots=True)
+class ColumnBatch:
+    """Records as Arrow columns, in arrival order; to Python code each is a dict of its fields.
+
+    `timestamps` (int64, epoch ms) is None when no record has one; `keys` stands after a `key_by`.
+    Never changed once it was emitted, as a RowBatch.
+    """
+
+    records: pa.RecordBatch
+    timestamps: npt.NDArray[np.int64] | None = None
+    keys: KeyColumn | None = None
+
+    def __len__(self) -> int:
+        rows: int = self.records.num_rows
+        return rows
+
+    def slice(self, start: int, stop: int) -> ColumnBatch:
+        """The records in [start, stop); copies nothing."""
+        if start == 0 and stop >= len(self):
+            return self
+        return ColumnBatch(
+            self.records.slice(start, stop - start),
+            None if self.timestamps is None else self.timestamps[start:stop],
+            None
+            if self.keys is None
+            else KeyColumn(self.keys.codes[start:stop], self.keys.distinct),
+        )
+
+    def filter(self, is_kept: npt.NDArray[np.bool_]) -> ColumnBatch:
+        """The records for which the mask is true, in their order."""
+        import pyarrow as pa
+
+        return ColumnBatch(
+            self.records.filter(pa.array(is_kept)),
+            None if self.timestamps is None else self.timestamps[is_kept],
+            None if self.keys is None else KeyColumn(self.keys.codes[is_kept], self.keys.distinct),
+        )
+
+
+Batch: TypeAlias = RowBatch | ColumnBatch
+"""Records that travel together."""
+
+
 @dataclass(frozen=True, slots=True)
 class SideBatch:
     """A batch for one side output; only consumers of that tag see it."""
 
     tag_id: str
-    batch: RowBatch
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +184,5 @@ class EndOfInput:
 
 
 Element: TypeAlias = (
-    RowBatch | SideBatch | Watermark | StreamStatus | Barrier | CancelBarrier | EndOfInput
+    Batch | SideBatch | Watermark | StreamStatus | Barrier | CancelBarrier | EndOfInput
 )

@@ -112,6 +112,10 @@ class StreamNode:
     has_own_name: bool = False
     chaining: Chaining = "always"
     description: str = ""
+    rows_because: str | None = "it calls a Python function"
+    """Why its input must be Python objects; None: it takes columns, and keeps them."""
+    makes_columns: bool = False
+    """Whether its output is columns even if its input is rows."""
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.location})"

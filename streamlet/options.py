@@ -134,7 +134,13 @@ OPTIONS: Final = {
             "execution.batch-size",
             _integer(1),
             4096,
-            "The greatest number of records that travel together.",
+            "The greatest number of records that travel together as Python objects.",
+        ),
+        Option(
+            "execution.column-batch-size",
+            _integer(1),
+            65_536,
+            "The greatest number of records that travel together as columns.",
         ),
         Option(
             "execution.buffer-timeout",

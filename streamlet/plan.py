@@ -50,6 +50,10 @@ class PlannedOperator:
     location: str = ""
     """The user's file and line, "job.py:12"."""
     description: str = ""
+    gives_columns: bool = False
+    """Whether its main output is columns."""
+    rows_because: str | None = None
+    """Why rows begin here; None: they do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class PlannedEdge:
     target_vertex: int
     tag_id: str | None
     partitioning: Partitioning
+    carries_columns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

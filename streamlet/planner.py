@@ -14,6 +14,7 @@ from streamlet.plan import (
     PlannedOperator,
     PlannedVertex,
 )
+from streamlet.representation import Representation, represent
 from streamlet.state.keys import MAX_MAX_PARALLELISM, default_max_parallelism
 from streamlet.uids import Uid, assign_uids, fingerprint
 
@@ -39,6 +40,7 @@ def plan_graph(graph: StreamGraph, defaults: PlanDefaults) -> ExecutionPlan:
     scales = {id_: (parallelism[id_], max_parallelism[id_]) for id_ in parallelism}
     chains = _find_chains(graph, edges, scales, defaults.is_chaining_enabled)
     uids = assign_uids(graph)
+    representation = represent(graph.nodes, edges)
     places = {
         node_id: (vertex_id, index)
         for vertex_id, chain in enumerate(chains)
@@ -50,7 +52,11 @@ def plan_graph(graph: StreamGraph, defaults: PlanDefaults) -> ExecutionPlan:
             vertex_id,
             tuple(
                 _plan_operator(
-                    by_id[node_id], uids[node_id], _links(node_id, edges, places), defaults
+                    by_id[node_id],
+                    uids[node_id],
+                    _links(node_id, edges, places),
+                    defaults,
+                    representation,
                 )
                 for node_id in chain
             ),
@@ -60,7 +66,7 @@ def plan_graph(graph: StreamGraph, defaults: PlanDefaults) -> ExecutionPlan:
     ]
     return ExecutionPlan(
         tuple(vertices),
-        tuple(_planned_edges(edges, places)),
+        tuple(_planned_edges(edges, places, representation)),
         fingerprint(graph, uids),
         tuple(_warnings(graph.nodes, uids)),
     )
@@ -166,19 +172,30 @@ def _links(
 
 
 def _planned_edges(
-    edges: Iterable[Edge], places: Mapping[int, tuple[int, int]]
+    edges: Iterable[Edge],
+    places: Mapping[int, tuple[int, int]],
+    representation: Representation,
 ) -> Iterable[PlannedEdge]:
     for edge in edges:
         target_vertex, target_operator = places[edge.target_id]
         if target_operator == 0 and edge.partitioning is not None:
             source_vertex, source_operator = places[edge.source_id]
             yield PlannedEdge(
-                source_vertex, source_operator, target_vertex, edge.tag_id, edge.partitioning
+                source_vertex,
+                source_operator,
+                target_vertex,
+                edge.tag_id,
+                edge.partitioning,
+                representation.carries_columns(edge),
             )
 
 
 def _plan_operator(
-    node: StreamNode, uid: Uid, links: tuple[ChainLink, ...], defaults: PlanDefaults
+    node: StreamNode,
+    uid: Uid,
+    links: tuple[ChainLink, ...],
+    defaults: PlanDefaults,
+    representation: Representation,
 ) -> PlannedOperator:
     is_max_explicit = (node.max_parallelism or defaults.max_parallelism) is not None
     return PlannedOperator(
@@ -197,6 +214,8 @@ def _plan_operator(
         outputs=links,
         location=node.location,
         description=node.description,
+        gives_columns=representation.gives_columns[node.id],
+        rows_because=representation.rows_because[node.id],
     )
 
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from streamlet.columns import records_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -58,6 +65,17 @@ class SinkWriter(ABC, Generic[T]):
     def write(self, values: Sequence[T], timestamps: Sequence[int] | None) -> None:
         """Takes records in order; `timestamps` is parallel to them, or None."""
 
+    def write_columns(
+        self, records: pa.RecordBatch, timestamps: npt.NDArray[np.int64] | None
+    ) -> None:
+        """Takes the rows of `records` in order, as `write` would take them as dicts.
+
+        Called only if the sink says that it takes columns (`rows_because = None`); rows may come
+        in between.
+        """
+        stamps = None if timestamps is None else timestamps.tolist()
+        self.write(records_of(records), stamps)  # type: ignore[arg-type]
+
     def flush(self) -> None:
         """Called at every barrier and at the end of input, before `prepare_commit`."""
 
@@ -83,6 +101,9 @@ class Sink(ABC, Generic[T]):
 
     name: str = "sink"
     """How the operator is called unless the pipeline names it."""
+
+    rows_because: str | None = "it writes Python objects"
+    """Why it needs records as Python objects, for the plan; None: writers take columns."""
 
     def destination(self) -> str | None:
         """The place, in words, that only one operator of a job may write to; None: any number may.

@@ -87,6 +87,9 @@ class Source(ABC, Generic[T]):
     name: str = "source"
     """How the operator is called unless the pipeline names it."""
 
+    rows_because: str | None = "its reader gives Python objects"
+    """Why its records cannot stay columns, for the plan; None: `poll` gives RecordBatches."""
+
     @abstractmethod
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
         """Called once per attempt; `parallelism` is the number of readers."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamlet.api.call_site import refusal
 from streamlet.errors import GraphError
 from streamlet.functions import Function, KeyedProcessFunction
 from streamlet.selectors import Selector, compile_selector
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 F = TypeVar("F")
 
@@ -43,6 +47,32 @@ def checked_selector(method: str, *selectors: Selector) -> Callable[[Any], Any]:
         return compile_selector(*selectors)
     except GraphError as error:
         raise refusal(method, f"got a wrong selector: {error}") from None
+
+
+def is_expression(value: object) -> bool:
+    """Whether it is a `pyarrow.compute` expression; nobody can have one without pyarrow."""
+    compute = sys.modules.get("pyarrow.compute")
+    return compute is not None and isinstance(value, compute.Expression)
+
+
+def checked_expressions(method: str, columns: Mapping[str, Any]) -> dict[str, pc.Expression]:
+    """The expressions by name; names of fields become expressions."""
+    if not columns:
+        raise refusal(method, f'takes at least one column, like {method}(euro=pc.field("price"))')
+    import pyarrow.compute as pc
+
+    expressions = {
+        name: pc.field(column) if isinstance(column, str) else column
+        for name, column in columns.items()
+    }
+    for name, expression in expressions.items():
+        if not is_expression(expression):
+            raise refusal(
+                method,
+                f"takes pyarrow.compute expressions or names of fields, got {name}={expression!r}; "
+                "a Python function goes to map(), or to map_batches() for whole batches",
+            )
+    return expressions
 
 
 def describe_function(function: object) -> str:

@@ -39,11 +39,11 @@ class BatchGenerator:
 
     __slots__ = ()
 
-    def on_batch(self, timestamps: list[int]) -> None:
-        """Takes notice of a batch; `timestamps` is not empty."""
+    def on_batch(self, newest_ms: int) -> None:
+        """Takes notice of a batch by its greatest timestamp."""
 
     def on_event(self, value: Any, timestamp: int, output: WatermarkOutput, /) -> None:
-        self.on_batch([timestamp])
+        self.on_batch(timestamp)
 
     def on_periodic_emit(self, output: WatermarkOutput, /) -> None:
         """Emits nothing unless a generator says so."""
@@ -64,10 +64,9 @@ class BoundedOutOfOrderness(BatchGenerator):
         self._delay_ms = delay_ms
         self._max_timestamp = MIN_TIMESTAMP + delay_ms + 1
 
-    def on_batch(self, timestamps: list[int]) -> None:
-        newest = max(timestamps)
-        if newest > self._max_timestamp:
-            self._max_timestamp = newest
+    def on_batch(self, newest_ms: int) -> None:
+        if newest_ms > self._max_timestamp:
+            self._max_timestamp = newest_ms
 
     def on_periodic_emit(self, output: WatermarkOutput, /) -> None:
         output.emit_watermark(self._max_timestamp - self._delay_ms - 1)

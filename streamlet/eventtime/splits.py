@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, RowBatch, StreamStatus, Watermark
+from streamlet.columns import to_rows
+from streamlet.elements import (
+    MAX_TIMESTAMP,
+    MIN_TIMESTAMP,
+    Batch,
+    ColumnBatch,
+    RowBatch,
+    StreamStatus,
+    Watermark,
+)
 from streamlet.errors import FatalError, InternalError, note_place
 from streamlet.eventtime.combiner import EventTimeElement
 from streamlet.eventtime.generators import BatchGenerator, IdlenessTimer, WatermarkGenerator
 from streamlet.eventtime.watermarks import WatermarkStrategy
 from streamlet.selectors import show_record
 
-Emitted: TypeAlias = RowBatch | Watermark | StreamStatus
+Emitted: TypeAlias = Batch | Watermark | StreamStatus
 """What a source subtask sends on, in order."""
 
 
@@ -50,18 +59,18 @@ class SplitWatermarks:
         removed.generator.on_periodic_emit(removed)
         self._final_ms = max(self._final_ms, removed.watermark_ms)
 
-    def on_batch(self, split: str, batch: RowBatch) -> list[Emitted]:
+    def on_batch(self, split: str, batch: Batch) -> list[Emitted]:
         """What to emit for a stamped batch of the split: mostly just the batch.
 
         A watermark that a generator emits upon a record stands right behind it (WM-3).
         """
         state = self._splits[split]
-        if state.idleness is not None and batch.values:
+        if state.idleness is not None and len(batch):
             state.idleness.on_activity()
         if not isinstance(state.generator, BatchGenerator):
-            return self._on_events(state, batch)
-        if batch.timestamps:
-            state.generator.on_batch(batch.timestamps)
+            return self._on_events(state, to_rows(batch))
+        if len(batch) and batch.timestamps is not None:
+            state.generator.on_batch(_newest(batch))
         return [batch]
 
     def on_watermark(self, split: str, watermark_ms: int) -> list[EventTimeElement]:
@@ -147,6 +156,14 @@ class SplitWatermarks:
             return []
         self._is_idle = is_idle
         return [StreamStatus(is_idle)]
+
+
+def _newest(batch: Batch) -> int:
+    """The greatest timestamp of a stamped batch that is not empty."""
+    assert batch.timestamps is not None
+    if isinstance(batch, ColumnBatch):
+        return int(batch.timestamps.max())
+    return max(batch.timestamps)
 
 
 class _Split:

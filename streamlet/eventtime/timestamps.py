@@ -6,9 +6,10 @@ import inspect
 import operator
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP
+from streamlet.columns import in_microseconds, numbers_of, records_of
+from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnBatch, RowBatch
 from streamlet.errors import RecordError, note_place
 from streamlet.selectors import (
     Selector,
@@ -17,11 +18,19 @@ from streamlet.selectors import (
     show_record,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
 TimestampAssigner: TypeAlias = Callable[..., Any] | str | int
 """A selector, or a callable of the record and the timestamp it came with (MIN_TIMESTAMP: none)."""
 
 TimestampExtractor: TypeAlias = Callable[[Sequence[Any], list[int] | None], list[int]]
 """Gives the timestamps of a batch's values; also takes those they came with, or None."""
+
+_UNITS: Final = {"s": (1_000, 1), "ms": (1, 1), "us": (1, 1_000)}
+"""Units of Arrow timestamps: what to multiply by, then to divide by, for milliseconds."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -32,6 +41,52 @@ def compile_extractor(assigner: TimestampAssigner) -> TimestampExtractor:
     if callable(assigner) and _takes_timestamp(assigner):
         return _PairExtractor(assigner)
     return _SelectorExtractor(assigner)
+
+
+class Stamper:
+    """Gives batches the timestamps that an assigner finds in their records."""
+
+    def __init__(self, assigner: TimestampAssigner) -> None:
+        self._extract = compile_extractor(assigner)
+        self._column = assigner if isinstance(assigner, str) else None
+
+    def stamp(self, batch: Batch) -> Batch:
+        """The batch with timestamps; columns stay columns. RecordError for what is no time."""
+        if isinstance(batch, RowBatch):
+            return RowBatch(batch.values, self._extract(batch.values, batch.timestamps))
+        return ColumnBatch(batch.records, self._column_stamps(batch))
+
+    def _column_stamps(self, batch: ColumnBatch) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        if self._column in batch.records.schema.names:
+            stamps = _milliseconds(batch.records.column(self._column))
+            if stamps is not None:
+                return stamps
+        came_with = None if batch.timestamps is None else batch.timestamps.tolist()
+        return np.array(self._extract(records_of(batch.records), came_with), np.int64)
+
+
+def _milliseconds(column: pa.Array) -> npt.NDArray[np.int64] | None:
+    """A column of ints or instants as epoch ms; None: each must be looked at by itself."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = column.type
+    if column.null_count or not len(column):
+        return None
+    if pa.types.is_signed_integer(kind):
+        numbers = numbers_of(column).astype(np.int64)
+    elif pa.types.is_timestamp(kind) and kind.tz is not None:
+        in_unit = in_microseconds(column)
+        times, parts = _UNITS[in_unit.type.unit]
+        numbers = numbers_of(in_unit.cast(pa.int64()))
+        if times > 1 and int(np.abs(numbers).max()) > MAX_TIMESTAMP // times:
+            return None
+        numbers = numbers * times // parts
+    else:
+        return None
+    return numbers if int(numbers.min()) > MIN_TIMESTAMP else None
 
 
 class _SelectorExtractor:

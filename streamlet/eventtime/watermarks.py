@@ -9,15 +9,17 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from streamlet.errors import ConfigError, FatalError
 from streamlet.eventtime.generators import (
+    BatchGenerator,
     BoundedOutOfOrderness,
     NoWatermarks,
     WatermarkGenerator,
 )
 from streamlet.eventtime.timestamps import (
+    Stamper,
     TimestampAssigner,
-    TimestampExtractor,
     compile_extractor,
 )
+from streamlet.selectors import describe_selector
 from streamlet.units import Duration, to_ms, to_positive_ms
 
 T = TypeVar("T")
@@ -27,9 +29,10 @@ T = TypeVar("T")
 class WatermarkStrategy(Generic[T]):
     """How a source stamps records and derives watermarks; each `with_...` gives a new strategy.
 
+    >>> from streamlet.elements import RowBatch
     >>> strategy = WatermarkStrategy.for_bounded_out_of_orderness("60s")
-    >>> stamp = strategy.with_timestamp_assigner("ts").timestamp_extractor()
-    >>> stamp([{"ts": 5_000}], None)
+    >>> stamper = strategy.with_timestamp_assigner("ts").stamper()
+    >>> stamper.stamp(RowBatch([{"ts": 5_000}])).timestamps
     [5000]
     """
 
@@ -103,11 +106,20 @@ class WatermarkStrategy(Generic[T]):
             raise FatalError(f"{problem}; {self.generator_factory!r} made {generator!r}")
         return generator
 
-    def timestamp_extractor(self) -> TimestampExtractor | None:
-        """What stamps a batch of values; None: records keep the timestamps they came with."""
-        if self.timestamp_assigner is None:
-            return None
-        return compile_extractor(self.timestamp_assigner)
+    def stamper(self) -> Stamper | None:
+        """What stamps a batch; None: records keep the timestamps they came with."""
+        return None if self.timestamp_assigner is None else Stamper(self.timestamp_assigner)
+
+    @property
+    def rows_because(self) -> str | None:
+        """Why it must see each record as a Python object; None: columns will do."""
+        assigner, factory = self.timestamp_assigner, self.generator_factory
+        if assigner is not None and not isinstance(assigner, str):
+            return f"its timestamps come from {describe_selector(assigner)}, not from a column"
+        kind = factory.func if isinstance(factory, partial) else factory
+        if not (isinstance(kind, type) and issubclass(kind, BatchGenerator)):
+            return "its watermark generator looks at each record"
+        return None
 
 
 def _problem_of(generator: Any) -> str:

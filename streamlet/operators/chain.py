@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from streamlet.columns import to_rows
 from streamlet.elements import (
     MIN_TIMESTAMP,
+    ColumnBatch,
     Element,
     EndOfInput,
     RowBatch,
@@ -58,8 +60,10 @@ class OperatorChain:
         """Gives the element to one operator, and all that follows from it to those behind."""
         member = self.members[position]
         operator, out = self._operator(position), member.out
-        if isinstance(element, RowBatch):
-            member.records_in += len(element.values)
+        if isinstance(element, RowBatch | ColumnBatch):
+            member.records_in += len(element)
+            if isinstance(element, ColumnBatch) and not operator.takes_columns:
+                element = to_rows(element)
             operator.process_batch(0, element, out)
         elif isinstance(element, Watermark):
             member.watermark_ms = element.timestamp_ms
@@ -78,13 +82,13 @@ class OperatorChain:
     def emit(self, position: int, element: Element) -> Iterator[None]:
         """Hands on what the operator at this position emitted."""
         member = self.members[position]
-        if isinstance(element, RowBatch):
-            member.records_out += len(element.values)
+        if isinstance(element, RowBatch | ColumnBatch):
+            member.records_out += len(element)
         if member.has_edges:
             self.outbox.append((position, element))
             yield
         tag_id = element.tag_id if isinstance(element, SideBatch) else None
-        is_control = not isinstance(element, RowBatch | SideBatch)
+        is_control = not isinstance(element, RowBatch | ColumnBatch | SideBatch)
         content = element.batch if isinstance(element, SideBatch) else element
         for link_tag_id, receiver in member.links:
             if is_control or link_tag_id == tag_id:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamlet.clock import Clock
-from streamlet.elements import Element, RowBatch, SideBatch, StreamStatus, Watermark
+from streamlet.elements import Batch, Element, SideBatch, StreamStatus, Watermark
 from streamlet.functions import Function
 from streamlet.metrics import MetricGroup
 from streamlet.state.log import StateLog
@@ -22,14 +22,14 @@ class Output:
     def __init__(self) -> None:
         self.elements: list[Element] = []
 
-    def emit(self, batch: RowBatch) -> None:
+    def emit(self, batch: Batch) -> None:
         """Records for the main output; the batch must not be changed afterwards."""
-        if batch.values:
+        if len(batch):
             self.elements.append(batch)
 
-    def emit_side(self, tag_id: str, batch: RowBatch) -> None:
+    def emit_side(self, tag_id: str, batch: Batch) -> None:
         """Records for the side output of that tag id."""
-        if batch.values:
+        if len(batch):
             self.elements.append(SideBatch(tag_id, batch))
 
     def emit_watermark(self, watermark_ms: int) -> None:
@@ -88,10 +88,15 @@ class Operator:
     watermark and lets no batch, barrier or notification in between.
     """
 
+    takes_columns = False
+    """Whether `process_batch` takes a ColumnBatch, too: any batch may be of either kind. Where it
+    does not, the chain makes rows of columns before."""
+
     def open(self, ctx: OperatorContext) -> None:
         """Before the first element. State of a restored job is already there."""
 
-    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+    def process_batch(self, input_index: int, batch: Any, out: Output) -> None:
+        """Takes a Batch; a RowBatch for sure unless `takes_columns`."""
         out.emit(batch)
 
     def advance_watermark(self, watermark_ms: int, budget: int, out: Output) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from streamlet.elements import RowBatch
+from streamlet.elements import Batch, ColumnBatch
 from streamlet.errors import note_place
 from streamlet.operators.operator import Operator, OperatorContext, OperatorSnapshot, Output
 from streamlet.sink import Sink, SinkWriter, WriterContext
@@ -20,6 +20,7 @@ class SinkOperator(Operator):
 
     def __init__(self, sink: Sink[Any]) -> None:
         self._sink = sink
+        self.takes_columns = sink.rows_because is None
         self._writer: SinkWriter[Any] | None = None
         self._uncommitted: dict[int, list[Any]] = {}
 
@@ -34,10 +35,13 @@ class SinkOperator(Operator):
         )
         self._writer = self._sink.create_writer(self._writer_ctx)
 
-    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+    def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
         assert self._writer is not None
         try:
-            self._writer.write(batch.values, batch.timestamps)
+            if isinstance(batch, ColumnBatch):
+                self._writer.write_columns(batch.records, batch.timestamps)
+            else:
+                self._writer.write(batch.values, batch.timestamps)
         except Exception as error:
             note_place(error, self._ctx.place())
             raise
@@ -73,6 +77,7 @@ class FunctionSink(Sink[Any]):
     """`sink_to(fn(values))`: at least once, no commit."""
 
     name = "function sink"
+    rows_because = "it calls a Python function"
 
     def __init__(self, fn: Callable[[Sequence[Any]], Any]) -> None:
         self._fn = fn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from streamlet.elements import MAX_TIMESTAMP, RowBatch, StreamStatus, Watermark
+from streamlet.elements import MAX_TIMESTAMP, Batch, StreamStatus, Watermark
 from streamlet.errors import note_place
 from streamlet.eventtime.splits import Emitted, SplitWatermarks
 from streamlet.eventtime.watermarks import WatermarkStrategy
@@ -20,7 +20,8 @@ class TimestampsOperator(Operator):
     def __init__(self, strategy: WatermarkStrategy[Any], interval_ms: int) -> None:
         self._strategy = strategy
         self._interval_ms = interval_ms
-        self._stamp = strategy.timestamp_extractor()
+        self._stamper = strategy.stamper()
+        self.takes_columns = strategy.rows_because is None
         self._next_ms: int | None = None
 
     def open(self, ctx: OperatorContext) -> None:
@@ -30,10 +31,10 @@ class TimestampsOperator(Operator):
         if self._interval_ms:
             self._next_ms = ctx.clock.now_ms() + self._interval_ms
 
-    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
-        if self._stamp is not None:
+    def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
+        if self._stamper is not None:
             try:
-                batch = RowBatch(batch.values, self._stamp(batch.values, batch.timestamps))
+                batch = self._stamper.stamp(batch)
             except Exception as error:
                 note_place(error, self._ctx.place())
                 raise

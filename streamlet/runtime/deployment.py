@@ -172,7 +172,7 @@ class Deployment:
             for edge_id, edge in enumerate(self._plan.edges)
             if edge.source_vertex == vertex.id
         ]
-        return Outputs(edges, self._settings.batch_size)
+        return Outputs(edges, self._settings.batch_sizes)
 
     def _outgoing(
         self, edge: PlannedEdge, channels: Sequence[Channel], subtask: int
@@ -183,7 +183,9 @@ class Deployment:
             edge.partitioning, subtask, target.parallelism, target.max_parallelism, self._random
         )
         targets = [subtask] if is_forward else range(target.parallelism)
-        return OutgoingEdge(edge.source_operator, edge.tag_id, router, channels, targets)
+        return OutgoingEdge(
+            edge.source_operator, edge.tag_id, router, channels, targets, edge.carries_columns
+        )
 
     def _inputs(self, vertex: PlannedVertex, subtask: int) -> list[Channel]:
         channels = []

@@ -27,6 +27,7 @@ from streamlet.runtime.job_log import open_log
 from streamlet.runtime.lock import DirectoryLock
 from streamlet.runtime.machine import Machine
 from streamlet.runtime.messages import CancelRequest, InterruptRequest, SavepointRequest
+from streamlet.runtime.outputs import BatchSizes
 from streamlet.runtime.restart import make_restart_strategy
 from streamlet.runtime.run_recorder import RunRecorder
 from streamlet.runtime.setup import JobRequest, JobResult, JobSetup, JobState
@@ -211,7 +212,9 @@ class Job:
             TaskSettings(
                 clock=self._clock,
                 disk=self._disk,
-                batch_size=config["execution.batch-size"],
+                batch_sizes=BatchSizes(
+                    config["execution.batch-size"], config["execution.column-batch-size"]
+                ),
                 buffer_timeout_ms=config["execution.buffer-timeout"],
                 watermark_interval_ms=config["pipeline.auto-watermark-interval"],
                 tell=self._machine.link(coordinator.tell),

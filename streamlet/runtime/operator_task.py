@@ -9,8 +9,10 @@ from streamlet.checkpoint.alignment import Aligned, BarrierAlignment, Outcome
 from streamlet.elements import (
     Barrier,
     CancelBarrier,
+    ColumnBatch,
     Element,
     EndOfInput,
+    KeyColumn,
     RowBatch,
     StreamStatus,
     Watermark,
@@ -69,9 +71,9 @@ class OperatorTask(Task):
         await super()._on_message(message)
 
     async def _on_element(self, channel: int, element: Element) -> None:
-        if isinstance(element, RowBatch):
-            if self._keyed_state is not None and element.keys is not None:
-                self._keyed_state.prefetch(element.keys)
+        if isinstance(element, RowBatch | ColumnBatch):
+            if self._keyed_state is not None and (keys := element.keys) is not None:
+                self._keyed_state.prefetch(keys.distinct if isinstance(keys, KeyColumn) else keys)
             await self._feed(element)
         elif isinstance(element, Watermark):
             for combined in self._combiner.on_watermark(channel, element.timestamp_ms):

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamlet.elements import Element, RowBatch, SideBatch
+from streamlet.columns import to_rows
+from streamlet.elements import Batch, ColumnBatch, Element, RowBatch, SideBatch
 from streamlet.runtime.channel import Channel
 from streamlet.runtime.partition import Router
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSizes:
+    """The greatest number of records that travel together."""
+
+    rows: int
+    columns: int
+
+    def of(self, batch: Batch) -> int:
+        """The bound for this kind of batch."""
+        return self.columns if isinstance(batch, ColumnBatch) else self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +34,20 @@ class OutgoingEdge:
     """By receiving subtask; for a forward edge only this subtask's own is a real one."""
     targets: Sequence[int]
     """The subtasks that this sender has a channel to: they get every control element."""
+    carries_columns: bool = False
+    """False: columns become rows before they are routed."""
 
 
 class Outputs:
     """All outgoing edges of one task."""
 
-    def __init__(self, edges: Sequence[OutgoingEdge], batch_size: int) -> None:
+    def __init__(self, edges: Sequence[OutgoingEdge], sizes: BatchSizes) -> None:
         self._edges = edges
-        self._batch_size = batch_size
+        self._sizes = sizes
 
     async def send(self, position: int, element: Element) -> None:
         """Sends an element of the operator at `position` along its edges."""
-        if isinstance(element, RowBatch):
+        if isinstance(element, RowBatch | ColumnBatch):
             await self._send_batch(position, None, element)
         elif isinstance(element, SideBatch):
             await self._send_batch(position, element.tag_id, element.batch)
@@ -46,13 +61,14 @@ class Outputs:
         for edge in self._edges:
             await _send_control(edge, element)
 
-    async def _send_batch(self, position: int, tag_id: str | None, batch: RowBatch) -> None:
-        size = self._batch_size
+    async def _send_batch(self, position: int, tag_id: str | None, batch: Batch) -> None:
         for edge in self._edges:
             if edge.operator_position != position or edge.tag_id != tag_id:
                 continue
-            for start in range(0, len(batch), size):
-                for target, part in edge.router.route(batch.slice(start, start + size)):
+            sent = batch if edge.carries_columns else to_rows(batch)
+            size = self._sizes.of(sent)
+            for start in range(0, len(sent), size):
+                for target, part in edge.router.route(sent.slice(start, start + size)):
                     await edge.channels[target].send(part)
 
 

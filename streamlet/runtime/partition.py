@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, TypeAlias, assert_never
 
-from streamlet.elements import RowBatch
+from streamlet.columns import encode_fields, to_rows
+from streamlet.elements import Batch, ColumnBatch, KeyColumn, RowBatch
 from streamlet.errors import FatalError, note_place
 from streamlet.graph import (
     Broadcast,
@@ -22,7 +23,7 @@ from streamlet.graph import (
 from streamlet.operators.place import short
 from streamlet.state.keys import KeyRouter, canonical_key
 
-Routed: TypeAlias = Iterator[tuple[int, RowBatch]]
+Routed: TypeAlias = Iterator[tuple[int, Batch]]
 """(index of the receiving subtask, its records in order)"""
 
 
@@ -33,10 +34,13 @@ class Router(ABC):
         self.parallelism = parallelism
 
     @abstractmethod
-    def route(self, batch: RowBatch) -> Routed:
+    def route(self, batch: Batch) -> Routed:
         """The parts of the batch, none of them empty."""
 
-    def _scatter(self, batch: RowBatch, targets: list[int]) -> Routed:
+    def _scatter(self, batch: Batch, targets: list[int]) -> Routed:
+        if isinstance(batch, ColumnBatch):
+            yield from self._scatter_columns(batch, targets)
+            return
         positions: list[list[int]] = [[] for _ in range(self.parallelism)]
         for position, target in enumerate(targets):
             positions[target].append(position)
@@ -46,6 +50,17 @@ class Router(ABC):
             elif taken:
                 yield target, batch.take(taken)
 
+    def _scatter_columns(self, batch: ColumnBatch, targets: Any) -> Routed:
+        import numpy as np
+
+        target_of = np.asarray(targets)
+        for target in range(self.parallelism):
+            is_taken = target_of == target
+            if is_taken.all():
+                yield target, batch
+            elif is_taken.any():
+                yield target, batch.filter(is_taken)
+
 
 class OneRouter(Router):
     """Everything to one subtask: forward, global."""
@@ -54,14 +69,14 @@ class OneRouter(Router):
         super().__init__(1)
         self._target = target
 
-    def route(self, batch: RowBatch) -> Routed:
+    def route(self, batch: Batch) -> Routed:
         yield self._target, batch
 
 
 class BroadcastRouter(Router):
     """Everything to everyone."""
 
-    def route(self, batch: RowBatch) -> Routed:
+    def route(self, batch: Batch) -> Routed:
         for target in range(self.parallelism):
             yield target, batch
 
@@ -73,7 +88,7 @@ class RebalanceRouter(Router):
         super().__init__(parallelism)
         self._next = start % parallelism
 
-    def route(self, batch: RowBatch) -> Routed:
+    def route(self, batch: Batch) -> Routed:
         size = -(-len(batch) // self.parallelism)
         for start in range(0, len(batch), size):
             yield self._next, batch.slice(start, start + size)
@@ -87,9 +102,9 @@ class ShuffleRouter(Router):
         super().__init__(parallelism)
         self._random = random
 
-    def route(self, batch: RowBatch) -> Routed:
+    def route(self, batch: Batch) -> Routed:
         draw, parallelism = self._random.randrange, self.parallelism
-        return self._scatter(batch, [draw(parallelism) for _ in batch.values])
+        return self._scatter(batch, [draw(parallelism) for _ in range(len(batch))])
 
 
 class CustomRouter(Router):
@@ -99,8 +114,9 @@ class CustomRouter(Router):
         super().__init__(parallelism)
         self._partitioning = partitioning
 
-    def route(self, batch: RowBatch) -> Routed:
-        return self._scatter(batch, [self._choose(value) for value in batch.values])
+    def route(self, batch: Batch) -> Routed:
+        rows = to_rows(batch)
+        return self._scatter(rows, [self._choose(value) for value in rows.values])
 
     def _choose(self, value: Any) -> int:
         key = self._partitioning.selector(value)
@@ -121,7 +137,15 @@ class HashRouter(Router):
         self._keys = KeyRouter(max_parallelism, parallelism)
         self._partitioning = partitioning
 
-    def route(self, batch: RowBatch) -> Routed:
+    def route(self, batch: Batch) -> Routed:
+        fields = self._partitioning.fields
+        if isinstance(batch, ColumnBatch) and fields is not None:
+            keys = self._key_column(batch, fields)
+            if keys is not None:
+                return self._route_columns(ColumnBatch(batch.records, batch.timestamps, keys))
+        return self._route_rows(to_rows(batch))
+
+    def _route_rows(self, batch: RowBatch) -> Routed:
         try:
             raw = self._partitioning.keys_of(batch.values)
             keys = self._keys.canonicalise(raw)
@@ -133,6 +157,41 @@ class HashRouter(Router):
             yield 0, keyed
         else:
             yield from self._scatter(keyed, self._keys.subtasks(keys))
+
+    def _key_column(self, batch: ColumnBatch, fields: Sequence[str]) -> KeyColumn | None:
+        """The canonical keys; None: a record has none, and the way of rows names it."""
+        import numpy as np
+
+        try:
+            codes, raw = encode_fields(batch.records, fields)
+            keys = self._keys.canonicalise(raw)
+        except Exception:  # whatever it is, rows say it with the record
+            return None
+        if keys is raw:
+            return KeyColumn(codes, keys)
+        # Values that differ may be one key: -0.0 and 0.0, a moment in two zones.
+        positions: dict[Any, int] = {}
+        merged = [positions.setdefault(key, len(positions)) for key in keys]
+        return KeyColumn(np.array(merged, np.int64)[codes], list(positions))
+
+    def _route_columns(self, batch: ColumnBatch) -> Routed:
+        """Hashes each distinct key once, by the same function as for rows."""
+        import numpy as np
+
+        if self.parallelism == 1:
+            yield 0, batch
+            return
+        assert batch.keys is not None
+        distinct = batch.keys.distinct
+        target_of_key = np.array(self._keys.subtasks(distinct))
+        for target, part in self._scatter_columns(batch, target_of_key[batch.keys.codes]):
+            assert isinstance(part, ColumnBatch)
+            assert part.keys is not None
+            own = np.flatnonzero(target_of_key == target)
+            renumbered = np.zeros(len(distinct), np.int64)
+            renumbered[own] = np.arange(len(own))
+            keys = KeyColumn(renumbered[part.keys.codes], [distinct[i] for i in own.tolist()])
+            yield target, ColumnBatch(part.records, part.timestamps, keys)
 
     def _note_record(self, error: Exception, batch: RowBatch) -> None:
         """Finds the record whose key cannot be had, by asking again one by one."""

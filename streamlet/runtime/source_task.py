@@ -9,6 +9,8 @@ from streamlet.clock import monotonic_ms
 from streamlet.elements import (
     MAX_TIMESTAMP,
     Barrier,
+    Batch,
+    ColumnBatch,
     Element,
     EndOfInput,
     RowBatch,
@@ -29,7 +31,7 @@ from streamlet.runtime.messages import (
     ToTask,
     TriggerCheckpoint,
 )
-from streamlet.runtime.split_reader import Polled, SplitReader, open_reader
+from streamlet.runtime.split_reader import Polled, SplitReader, ThreadedSplitReader
 from streamlet.runtime.task import Stage, Task, TaskParts
 
 _log = logging.getLogger("streamlet.task")
@@ -44,7 +46,8 @@ class SourceTask(Task):
         assert planned.strategy is not None
         self._planned = planned
         self._source = planned.source
-        self._stamp = planned.strategy.timestamp_extractor()
+        self._stamper = planned.strategy.stamper()
+        self._keeps_columns = planned.gives_columns
         # Held until the coordinator has said whether splits remain that nobody reads yet.
         self._watermarks = SplitWatermarks(planned.strategy, hold=True)
         self._readers: dict[str, SplitReader] = {}
@@ -96,12 +99,13 @@ class SourceTask(Task):
 
     async def _poll_next(self) -> bool:
         """Gives each reader a turn until one has something; False: none has."""
+        sizes = self.settings.batch_sizes
         self._turn = self._turn or list(self._readers.values())
         for _ in range(len(self._turn)):
             reader = self._turn.pop(0)
             if reader.split not in self._readers:
                 continue
-            polled = reader.take(self.settings.batch_size)
+            polled = reader.take(sizes.columns if self._keeps_columns else sizes.rows)
             if polled is None:
                 continue
             await self._on_polled(reader, polled)
@@ -124,19 +128,19 @@ class SourceTask(Task):
             await self._emit(self._watermarks.on_watermark(reader.split, content.timestamp_ms))
         elif isinstance(content, StreamStatus):
             await self._emit(self._watermarks.on_status(reader.split, content.is_idle))
-        elif content:
+        elif content is not None and len(content):
             batch = self._stamped(reader, content)
             await self._emit(self._watermarks.on_batch(reader.split, batch))
         reader.confirm(polled)
         if content is None:
             self._close_split(reader)
 
-    def _stamped(self, reader: SplitReader, batch: RowBatch) -> RowBatch:
+    def _stamped(self, reader: SplitReader, batch: Batch) -> Batch:
         """The batch with timestamps, if the pipeline or the source has any."""
-        if self._stamp is None:
+        if self._stamper is None:
             return batch
         try:
-            return RowBatch(batch.values, self._stamp(batch.values, batch.timestamps))
+            return self._stamper.stamp(batch)
         except Exception as error:
             reader.note(error)
             raise
@@ -150,7 +154,7 @@ class SourceTask(Task):
 
     async def _emit(self, elements: Sequence[Element]) -> None:
         for element in elements:
-            if isinstance(element, RowBatch):
+            if isinstance(element, RowBatch | ColumnBatch):
                 await self._in_slices(element, lambda part: self.chain.emit(0, part))
             else:
                 if isinstance(element, Watermark):
@@ -204,8 +208,18 @@ class SourceTask(Task):
 
     def _open_split(self, split: Split) -> None:
         name, position = split
-        place = f"in source {self._planned.name!r}"
-        self._readers[name] = open_reader(self._source, name, position, place, self.wake)
+        opening = (
+            self._source,
+            name,
+            position,
+            f"in source {self._planned.name!r}",
+            self._keeps_columns,
+        )
+        self._readers[name] = (
+            ThreadedSplitReader(*opening, self.wake)
+            if self._source.blocking
+            else SplitReader(*opening)
+        )
         self._watermarks.add_split(name)
 
     def _schedule_watermark(self) -> None:

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from streamlet.elements import RowBatch, StreamStatus, Watermark
+from streamlet.columns import to_rows
+from streamlet.elements import Batch, ColumnBatch, RowBatch, StreamStatus, Watermark
 from streamlet.errors import FatalError, note_place
 from streamlet.source import PartitionReader, Source
 
@@ -17,7 +18,7 @@ from streamlet.source import PartitionReader, Source
 class Polled:
     """What one poll gave, and where the reader stood right after it."""
 
-    content: RowBatch | Watermark | StreamStatus | None
+    content: Batch | Watermark | StreamStatus | None
     """None: the split is at its end."""
     position: Any
     dead_letters: list[Any]
@@ -25,16 +26,21 @@ class Polled:
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing yet."""
-        return isinstance(self.content, RowBatch) and not self.content and not self.dead_letters
+        content = self.content
+        is_batch = isinstance(content, RowBatch | ColumnBatch)
+        return is_batch and not content and not self.dead_letters
 
 
 class SplitReader:
     """A reader, and the position after the last batch that was emitted."""
 
-    def __init__(self, source: Source[Any], split: str, position: Any, place: str) -> None:
+    def __init__(
+        self, source: Source[Any], split: str, position: Any, place: str, keeps_columns: bool
+    ) -> None:
         self.split = split
         self.position = position
         self._place = f"{place}, split {split!r}"
+        self._keeps_columns = keeps_columns
         with_place = self._with_place
         self._reader: PartitionReader[Any] = with_place(lambda: source.open_split(split, position))
 
@@ -70,7 +76,7 @@ class SplitReader:
         reader = self._reader
         polled = reader.poll(max_records)
         position = self.position if polled is None else reader.position()
-        return Polled(_content(polled), position, reader.dead_letters())
+        return Polled(_content(polled, self._keeps_columns), position, reader.dead_letters())
 
     def _with_place(self, work: Callable[[], Any]) -> Any:
         try:
@@ -84,9 +90,15 @@ class ThreadedSplitReader(SplitReader):
     """Polls ahead in its own thread: one poll runs while the one before is processed."""
 
     def __init__(
-        self, source: Source[Any], split: str, position: Any, place: str, wake: Callable[[], None]
+        self,
+        source: Source[Any],
+        split: str,
+        position: Any,
+        place: str,
+        keeps_columns: bool,
+        wake: Callable[[], None],
     ) -> None:
-        super().__init__(source, split, position, place)
+        super().__init__(source, split, position, place, keeps_columns)
         self._wake = wake
         self._executor = ThreadPoolExecutor(1, f"read {split}")
         self._running: asyncio.Future[Polled] | None = None
@@ -125,22 +137,14 @@ class ThreadedSplitReader(SplitReader):
         self._running.add_done_callback(lambda _: self._wake())
 
 
-def open_reader(
-    source: Source[Any], split: str, position: Any, place: str, wake: Callable[[], None]
-) -> SplitReader:
-    """The reader of one split."""
-    if source.blocking:
-        return ThreadedSplitReader(source, split, position, place, wake)
-    return SplitReader(source, split, position, place)
-
-
-def _content(polled: Any) -> RowBatch | Watermark | StreamStatus | None:
+def _content(polled: Any, keeps_columns: bool) -> Batch | Watermark | StreamStatus | None:
     if polled is None or isinstance(polled, RowBatch | Watermark | StreamStatus):
         return polled
     if isinstance(polled, list):
         return RowBatch(polled)
     if hasattr(polled, "to_pylist"):  # a pyarrow RecordBatch; importing pyarrow to ask is slow
-        return RowBatch(polled.to_pylist())
+        batch = ColumnBatch(polled)
+        return batch if keeps_columns else to_rows(batch)
     raise FatalError(
         f"poll() gave a {type(polled).__name__}; expected a list of records (empty: nothing yet), "
         "a pyarrow RecordBatch, or None at the end"

@@ -25,7 +25,7 @@ from typing import Final
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.pending import TaskId
 from streamlet.clock import Clock, monotonic_ms
-from streamlet.elements import Barrier, CancelBarrier, Element, RowBatch
+from streamlet.elements import Barrier, Batch, CancelBarrier, ColumnBatch, Element, RowBatch
 from streamlet.errors import InternalError
 from streamlet.operators.chain import OperatorChain
 from streamlet.operators.operator import OperatorContext, OperatorSnapshot
@@ -40,7 +40,7 @@ from streamlet.runtime.messages import (
     ToCoordinator,
     ToTask,
 )
-from streamlet.runtime.outputs import Outputs
+from streamlet.runtime.outputs import BatchSizes, Outputs
 from streamlet.runtime.snapshots import SnapshotWriter
 
 _log = logging.getLogger("streamlet.task")
@@ -67,7 +67,7 @@ class TaskSettings:
 
     clock: Clock
     disk: Disk
-    batch_size: int
+    batch_sizes: BatchSizes
     buffer_timeout_ms: int
     watermark_interval_ms: int
     tell: Callable[[ToCoordinator], None]
@@ -101,7 +101,7 @@ class Task(ABC):
         self._mailbox: deque[ToTask] = deque()
         self._wake = asyncio.Event()
         self._stage = Stage.OPENING
-        self._slice = parts.settings.batch_size
+        self._slices: dict[type, int] = {}  # rows and columns differ in what a record costs
         self._busy_s = 0.0
         self._blocked_s = 0.0
 
@@ -191,22 +191,22 @@ class Task(ABC):
 
     async def _feed(self, element: Element) -> None:
         """Gives an element to the head of the chain, batches in slices."""
-        if not isinstance(element, RowBatch):
+        if not isinstance(element, RowBatch | ColumnBatch):
             await self._run_chain(self.chain.feed(0, element))
             return
         await self._in_slices(element, lambda part: self.chain.feed(0, part))
 
-    async def _in_slices(self, batch: RowBatch, work: Callable[[RowBatch], Iterator[None]]) -> None:
+    async def _in_slices(self, batch: Batch, work: Callable[[Batch], Iterator[None]]) -> None:
         """Works through a batch so that user code that is slow per record holds nobody up."""
-        start = 0
+        kind, longest, start = type(batch), self.settings.batch_sizes.of(batch), 0
         while start < len(batch):
-            part = batch.slice(start, start + self._slice)
+            part = batch.slice(start, start + self._slices.get(kind, longest))
             start += len(part)
             busy_s = await self._run_chain(work(part))
             if busy_s > SLOW_SLICE_S:
-                self._slice = max(SMALLEST_SLICE, len(part) // 2)
-            elif busy_s < QUICK_SLICE_S:
-                self._slice = min(self.settings.batch_size, self._slice * 2)
+                self._slices[kind] = max(SMALLEST_SLICE, len(part) // 2)
+            elif busy_s < QUICK_SLICE_S and kind in self._slices:
+                self._slices[kind] = min(longest, self._slices[kind] * 2)
             if start < len(batch):
                 await asyncio.sleep(0)
 

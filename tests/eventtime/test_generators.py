@@ -51,7 +51,7 @@ def test_watermark_is_behind_the_newest_timestamp_by_the_delay_and_one(
     """WM-1, WM-7."""
     generator = BoundedOutOfOrderness(delay_ms)
     for batch in batches:
-        generator.on_batch(batch)
+        generator.on_batch(max(batch))
     assert watermarks_of(generator) == [expected]
 
 
@@ -65,7 +65,7 @@ def test_bounded_generator_speaks_in_the_periodic_hook_only() -> None:
 
 def test_no_watermarks_says_nothing() -> None:
     generator = NoWatermarks()
-    generator.on_batch([1, 2, 3])
+    generator.on_batch(3)
     assert watermarks_of(generator) == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamlet.elements import MIN_TIMESTAMP
+from streamlet.elements import MIN_TIMESTAMP, RowBatch
 from streamlet.errors import ConfigError, FatalError, GraphError
 from streamlet.eventtime.watermarks import WatermarkStrategy
 
@@ -71,12 +71,12 @@ def test_each_with_gives_a_new_strategy() -> None:
     plain = WatermarkStrategy.for_monotonous_timestamps()
     stamped = plain.with_timestamp_assigner("ts")
     idle = stamped.with_idleness("10s")
-    assert (plain.timestamp_extractor(), plain.idle_timeout_ms) == (None, None)
+    assert (plain.stamper(), plain.idle_timeout_ms) == (None, None)
     assert stamped.idle_timeout_ms is None
     assert idle.idle_timeout_ms == 10_000
-    extract = idle.timestamp_extractor()
-    assert extract is not None
-    assert extract([{"ts": 5}], None) == [5]
+    stamper = idle.stamper()
+    assert stamper is not None
+    assert stamper.stamp(RowBatch([{"ts": 5}])).timestamps == [5]
     assert watermark_after(idle, 5) == [4]
 
 

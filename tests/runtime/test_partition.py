@@ -23,6 +23,7 @@ def routed(router: Router, *batches: RowBatch) -> dict[int, list[Any]]:
     received: dict[int, list[Any]] = {}
     for given in batches:
         for target, part in router.route(given):
+            assert isinstance(part, RowBatch)
             assert part.values, "no part is empty"
             assert part.timestamps == [10 * value for value in part.values]
             received.setdefault(target, []).extend(part.values)
@@ -71,6 +72,7 @@ def test_hash_sends_each_key_to_the_subtask_that_owns_its_key_group(parallelism:
     router = router_of(Hash(lambda value: keys[value], "key"), parallelism)
     seen = 0
     for target, part in router.route(batch(len(keys))):
+        assert isinstance(part, RowBatch)
         assert part.keys is not None
         for value, key in zip(part.values, part.keys, strict=True):
             assert key == canonical_key(keys[value])

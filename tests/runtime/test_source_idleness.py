@@ -14,7 +14,7 @@ from streamlet.operators.chain import ChainedOperator, OperatorChain
 from streamlet.plan import ExecutionPlan
 from streamlet.runtime.channel import Channel
 from streamlet.runtime.messages import AssignSplits, CloseAttempt, SplitsUnread, ToCoordinator
-from streamlet.runtime.outputs import OutgoingEdge, Outputs
+from streamlet.runtime.outputs import BatchSizes, OutgoingEdge, Outputs
 from streamlet.runtime.partition import OneRouter
 from streamlet.runtime.snapshots import SnapshotWriter
 from streamlet.runtime.source_task import SourceTask
@@ -57,13 +57,14 @@ def source_task(
     env.from_source(source, strategy, "quiet").rebalance().print()
     plan: ExecutionPlan = env.get_execution_plan()
     messages: list[ToCoordinator] = []
-    settings = TaskSettings(clock, RealDisk(), 10, 1, INTERVAL_MS, messages.append)
+    sizes = BatchSizes(10, 10)
+    settings = TaskSettings(clock, RealDisk(), sizes, 1, INTERVAL_MS, messages.append)
     head = plan.vertices[0].head
     parts = TaskParts(
         (0, 0),
         OperatorChain([ChainedOperator(head.uid, None, has_edges=True)]),
         {},
-        Outputs([OutgoingEdge(0, None, OneRouter(0), [channel], [0])], 10),
+        Outputs([OutgoingEdge(0, None, OneRouter(0), [channel], [0])], sizes),
         SnapshotWriter((0, 0), None, ThreadPoolExecutor(1), messages.append),
         settings,
     )

@@ -10,9 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from streamlet.columns import to_rows
 from streamlet.elements import (
     MAX_TIMESTAMP,
     MIN_TIMESTAMP,
+    Batch,
+    ColumnBatch,
     OutputTag,
     RowBatch,
     SideBatch,
@@ -259,7 +262,7 @@ class OperatorHarness:
 
     def _after_call(self) -> None:
         for element in self._out.take():
-            if isinstance(element, RowBatch):
+            if isinstance(element, RowBatch | ColumnBatch):
                 self._main += self._taken(element)
             elif isinstance(element, SideBatch):
                 self._side[element.tag_id] += self._taken(element.batch)
@@ -269,7 +272,8 @@ class OperatorHarness:
         if self._log is not None:
             self._log.settle()
 
-    def _taken(self, batch: RowBatch) -> list[At]:
+    def _taken(self, batch: Batch) -> list[At]:
         return [
-            At(record.timestamp, self._watch.yielded(record.value)) for record in records_of(batch)
+            At(record.timestamp, self._watch.yielded(record.value))
+            for record in records_of(to_rows(batch))
         ]

@@ -46,6 +46,7 @@ class ReplacedSource(Source[Any]):
         self.blocking = source.blocking
         self.dead_letter_tag = source.dead_letter_tag
         self.name = source.name
+        self.rows_because = source.rows_because
 
     def create_enumerator(self, parallelism: int) -> Any:
         return self.source.create_enumerator(parallelism)

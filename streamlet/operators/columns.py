@@ -1,0 +1,113 @@
+"""filter, select and map_batches: stateless operators that work on Arrow columns.
+
+They take rows as well, dicts that become columns here, batch by batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from streamlet.columns import describe_columns, evaluate, numbers_of, to_columns
+from streamlet.elements import Batch, ColumnBatch, RowBatch
+from streamlet.errors import RecordError, note_place
+from streamlet.operators.operator import Operator, OperatorContext, Output
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+IS_KEPT: Final = "is kept"
+
+
+class ColumnOperator(Operator, ABC):
+    """Base of operators that make something of each batch of columns."""
+
+    takes_columns = True
+
+    def open(self, ctx: OperatorContext) -> None:
+        self.ctx = ctx
+
+    def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
+        try:
+            out.emit(self._processed(batch))
+        except Exception as error:
+            note_place(error, self.ctx.place())
+            raise
+
+    @abstractmethod
+    def _processed(self, batch: Batch) -> Batch:
+        """What the operator emits for the batch."""
+
+    def _columns(self, batch: Batch) -> ColumnBatch:
+        if isinstance(batch, ColumnBatch):
+            return batch
+        import numpy as np
+
+        stamps = None if batch.timestamps is None else np.array(batch.timestamps, np.int64)
+        return ColumnBatch(to_columns(batch.values, f"{self.ctx.name!r}"), stamps)
+
+
+class FilterColumnsOperator(ColumnOperator):
+    """The records for which an expression is true: neither false nor null."""
+
+    def __init__(self, expression: pc.Expression) -> None:
+        self._expression = expression
+
+    def _processed(self, batch: Batch) -> Batch:
+        columns = self._columns(batch)
+        is_true = evaluate({IS_KEPT: self._expression}, columns.records).column(IS_KEPT)
+        if not _is_boolean(is_true):
+            raise RecordError(
+                f"filter({self._expression}) gives {is_true.type} values; a filter needs an "
+                f"expression that is true or false\n"
+                f"  columns: {describe_columns(columns.records.schema)}"
+            )
+        is_kept = numbers_of(is_true.fill_null(False))
+        if isinstance(batch, RowBatch):
+            return batch.take(is_kept.nonzero()[0].tolist())
+        return columns.filter(is_kept)
+
+
+class SelectOperator(ColumnOperator):
+    """New columns, each an expression over the old ones."""
+
+    def __init__(self, columns: Mapping[str, pc.Expression]) -> None:
+        self._expressions = columns
+
+    def _processed(self, batch: Batch) -> Batch:
+        columns = self._columns(batch)
+        return ColumnBatch(evaluate(self._expressions, columns.records), columns.timestamps)
+
+
+class MapBatchesOperator(ColumnOperator):
+    """What a function makes of each RecordBatch."""
+
+    def __init__(self, fn: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
+        self._function = fn
+
+    def _processed(self, batch: Batch) -> Batch:
+        import pyarrow as pa
+
+        columns = self._columns(batch)
+        result = self._function(columns.records)
+        if not isinstance(result, pa.RecordBatch):
+            raise RecordError(
+                f"map_batches needs a function that returns a pyarrow RecordBatch, it returned "
+                f"{type(result).__name__}; of a Table make one with "
+                "table.combine_chunks().to_batches()[0]"
+            )
+        if columns.timestamps is not None and result.num_rows != columns.records.num_rows:
+            raise RecordError(
+                f"map_batches got {columns.records.num_rows} records and returned "
+                f"{result.num_rows}: which record has which timestamp? Give one row for each, in "
+                "their order; leave records out with filter(...)"
+            )
+        return ColumnBatch(result, columns.timestamps)
+
+
+def _is_boolean(column: pa.Array) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_boolean(column.type))
