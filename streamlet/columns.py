@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from streamlet.elements import Batch, RowBatch
 from streamlet.errors import RecordError
+from streamlet.row_builder import row_builder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     """Per row the position of its value among the distinct ones."""
 
 FIELDS_SHOWN: Final = 12
+
+_PLAIN: Final = frozenset({bool, int, float, str, bytes})
 
 
 def to_rows(batch: Batch) -> RowBatch:
@@ -35,12 +41,14 @@ def to_rows(batch: Batch) -> RowBatch:
 def records_of(columns: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
     """The rows of columns as dicts."""
     names = columns.schema.names
+    if not names:
+        return [{} for _ in range(columns.num_rows)]
     return rows_of(names, [values_of(column) for column in columns.columns])
 
 
 def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     """Columns of Python values as dicts."""
-    return [dict(zip(names, values)) for values in zip(*columns, strict=True)]  # noqa: B905 - speed
+    return row_builder(names)(*columns)
 
 
 def values_of(column: pa.Array | pa.ChunkedArray) -> list[Any]:
@@ -67,28 +75,103 @@ def numbers_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def in_microseconds(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """The column with its nanoseconds, which datetime lacks, cut to microseconds."""
+    """The column with its nanoseconds, which datetime lacks, cut to microseconds at any depth."""
+    kind = _without_nanoseconds(column.type)
+    return column if kind == column.type else column.cast(kind, safe=False)
+
+
+def _without_nanoseconds(kind: pa.DataType) -> pa.DataType:
     import pyarrow as pa
 
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    return column
+    if getattr(kind, "unit", None) == "ns":
+        if pa.types.is_timestamp(kind):
+            return pa.timestamp("us", kind.tz)
+        return pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us")
+    if pa.types.is_dictionary(kind):
+        value_type = _without_nanoseconds(kind.value_type)
+        return kind if value_type == kind.value_type else value_type
+    return _nested_without_nanoseconds(kind)
 
 
-def to_columns(records: Sequence[Any], place: str) -> pa.RecordBatch:
+def _nested_without_nanoseconds(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    def cut(field: pa.Field) -> pa.Field:
+        return field.with_type(_without_nanoseconds(field.type))
+
+    if pa.types.is_struct(kind):
+        return pa.struct([cut(field) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(cut(kind.key_field), cut(kind.item_field), kind.keys_sorted)
+    if pa.types.is_list(kind):
+        return pa.list_(cut(kind.value_field))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(cut(kind.value_field))
+    return kind
+
+
+def uniform_parts(batch: RowBatch) -> Iterator[RowBatch]:
+    """The batch cut wherever a field changes its type, None apart.
+
+    Arrow makes one type of several, floats of ints or texts of bytes, and then what becomes of a
+    record would depend on those it shares a batch with.
+    """
+    columns = _columns_of(batch.values)
+    mixed = [name for name, values in columns.items() if len(_shapes(values)) > 1]
+    start, seen = 0, dict[str, Any]()
+    for position, record in enumerate(batch.values if mixed else ()):
+        shapes = {name: _shape(value) for name in mixed if (value := record.get(name)) is not None}
+        if any(seen.get(name, shape) != shape for name, shape in shapes.items()):
+            yield batch.slice(start, position)
+            start, seen = position, {}
+        seen |= shapes
+    yield batch.slice(start, len(batch))
+
+
+def _columns_of(records: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+    """The values of each field, None where a record lacks it."""
+    names = list(next(iter(records), {}))
+    if set(map(type, records)) == {dict} and set(map(len, records)) == {len(names)}:
+        with suppress(KeyError):  # the same number of fields, and none lacks one: they are the same
+            return {name: list(map(itemgetter(name), records)) for name in names}
+    names = list(dict.fromkeys(name for record in records for name in record))
+    return {name: [record.get(name) for record in records] for name in names}
+
+
+def _shapes(values: Sequence[Any]) -> set[Any]:
+    kinds: set[Any] = set(map(type, values)) - {type(None)}
+    return kinds if kinds <= _PLAIN else {_shape(value) for value in values if value is not None}
+
+
+def _shape(value: Any) -> Any:
+    """Values of one shape have one Arrow type, whatever they are."""
+    if isinstance(value, datetime):
+        return datetime, value.tzinfo is None
+    if isinstance(value, dict):
+        return tuple((name, _shape(part)) for name, part in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return list, frozenset(map(_shape, value))
+    return type(value)
+
+
+def check_dicts(records: Sequence[Any], place: str) -> None:
+    """Refuses records that cannot become columns."""
+    for record in records:
+        if not isinstance(record, dict) or not record:
+            raise RecordError(
+                f"{place} works on columns, and only dicts with fields can become columns; it got "
+                f"a {type(record).__name__}: {record!r:.80}. Make dicts of the records before it"
+            )
+
+
+def to_columns(records: Sequence[dict[str, Any]], place: str) -> pa.RecordBatch:
     """Dicts as columns, with the types that Arrow sees in them; RecordError if it sees none."""
     import pyarrow as pa
 
-    if not all(isinstance(record, dict) for record in records):
-        other = next(record for record in records if not isinstance(record, dict))
-        raise RecordError(
-            f"{place} works on columns, and only dicts can become columns; it got a "
-            f"{type(other).__name__}: {other!r:.80}. Make dicts of the records before it"
-        )
-    names = list(dict.fromkeys(name for record in records for name in record))
+    columns = _columns_of(records)
     try:
-        arrays = [pa.array([record.get(name) for record in records]) for name in names]
-        return pa.RecordBatch.from_arrays(arrays, names)
+        arrays = [pa.array(values) for values in columns.values()]
+        return pa.RecordBatch.from_arrays(arrays, list(columns))
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         raise RecordError(
             f"{place} works on columns, and these records do not fit into any: {error}. "
@@ -102,26 +185,50 @@ def evaluate(expressions: Mapping[str, pc.Expression], records: pa.RecordBatch) 
     Raises RecordError when a column is lacking or of a type that the expression cannot take.
     """
     import pyarrow as pa
-    from pyarrow import acero
 
+    problems = (pa.ArrowException, ValueError, TypeError)
     try:
-        steps = [
-            acero.Declaration(
-                "table_source", acero.TableSourceNodeOptions(pa.Table.from_batches([records]))
-            ),
-            acero.Declaration(
-                "project", acero.ProjectNodeOptions([*expressions.values()], [*expressions])
-            ),
-        ]
-        # On one thread: more would give the rows in any order.
-        table = acero.Declaration.from_sequence(steps).to_table(use_threads=False)
-    except (pa.ArrowException, ValueError, TypeError) as error:
+        return _projected(expressions, records)
+    except problems as error:
+        for typed in _with_typed_nulls(records):
+            with suppress(*problems):
+                return _projected(expressions, typed)
         shown = ", ".join(f"{name} = {expression}" for name, expression in expressions.items())
         raise RecordError(
             f"cannot evaluate {shown:.300}: {str(error).splitlines()[0]}\n"
             f"  columns: {describe_columns(records.schema)}"
         ) from error
-    return single_batch(table)
+
+
+def _projected(expressions: Mapping[str, pc.Expression], records: pa.RecordBatch) -> pa.RecordBatch:
+    import pyarrow as pa
+    from pyarrow import acero
+
+    steps = [
+        acero.Declaration(
+            "table_source", acero.TableSourceNodeOptions(pa.Table.from_batches([records]))
+        ),
+        acero.Declaration(
+            "project", acero.ProjectNodeOptions([*expressions.values()], [*expressions])
+        ),
+    ]
+    # On one thread: more would give the rows in any order.
+    return single_batch(acero.Declaration.from_sequence(steps).to_table(use_threads=False))
+
+
+def _with_typed_nulls(records: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The records, if a field is null in all of them: then its type is unknown, and any will do.
+
+    Not every function takes a column without a type, and whether a batch has one is chance.
+    """
+    import pyarrow as pa
+
+    unknown = [field.name for field in records.schema if pa.types.is_null(field.type)]
+    for kind in (pa.string(), pa.bool_(), pa.timestamp("us", "UTC")) if unknown else ():
+        for name in unknown:
+            nulls = pa.nulls(records.num_rows, kind)
+            records = records.set_column(records.schema.names.index(name), name, nulls)
+        yield records
 
 
 def single_batch(table: pa.Table) -> pa.RecordBatch:

@@ -145,7 +145,7 @@ OPTIONS: Final = {
         Option(
             "execution.buffer-timeout",
             _duration(0),
-            "100ms",
+            "20ms",
             "How soon a source that had no record is asked again; records themselves never wait.",
         ),
         Option(

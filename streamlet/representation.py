@@ -45,6 +45,7 @@ def represent(nodes: Sequence[StreamNode], edges: Sequence[Edge]) -> Representat
         )
     gives = {
         node.id: could[node.id]
+        and not node.is_output
         and (
             node.source is None
             or any(

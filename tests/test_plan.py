@@ -85,4 +85,5 @@ def test_dict_is_json_and_says_everything() -> None:
         "target": 2,
         "partitioning": "shuffle",
         "side_output": "late",
+        "columns": False,
     }

@@ -34,6 +34,8 @@ _UNITS: Final = {"s": (1_000, 1), "ms": (1, 1), "us": (1, 1_000)}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_FIRST_MS: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
 def compile_extractor(assigner: TimestampAssigner) -> TimestampExtractor:
@@ -59,7 +61,7 @@ class Stamper:
     def _column_stamps(self, batch: ColumnBatch) -> npt.NDArray[np.int64]:
         import numpy as np
 
-        if self._column in batch.records.schema.names:
+        if batch.records.schema.names.count(self._column) == 1:  # of two a dict has the last
             stamps = _milliseconds(batch.records.column(self._column))
             if stamps is not None:
                 return stamps
@@ -81,7 +83,8 @@ def _milliseconds(column: pa.Array) -> npt.NDArray[np.int64] | None:
         in_unit = in_microseconds(column)
         times, parts = _UNITS[in_unit.type.unit]
         numbers = numbers_of(in_unit.cast(pa.int64()))
-        if times > 1 and int(np.abs(numbers).max()) > MAX_TIMESTAMP // times:
+        least, greatest = int(numbers.min()) * times // parts, int(numbers.max()) * times // parts
+        if least < _FIRST_MS or greatest > _LAST_MS:
             return None
         numbers = numbers * times // parts
     else:

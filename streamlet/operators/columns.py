@@ -6,10 +6,17 @@ They take rows as well, dicts that become columns here, batch by batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from streamlet.columns import describe_columns, evaluate, numbers_of, to_columns
+from streamlet.columns import (
+    check_dicts,
+    describe_columns,
+    evaluate,
+    numbers_of,
+    to_columns,
+    uniform_parts,
+)
 from streamlet.elements import Batch, ColumnBatch, RowBatch
 from streamlet.errors import RecordError, note_place
 from streamlet.operators.operator import Operator, OperatorContext, Output
@@ -31,7 +38,8 @@ class ColumnOperator(Operator, ABC):
 
     def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
         try:
-            out.emit(self._processed(batch))
+            for part in self._parts(batch):
+                out.emit(self._processed(part))
         except Exception as error:
             note_place(error, self.ctx.place())
             raise
@@ -40,13 +48,19 @@ class ColumnOperator(Operator, ABC):
     def _processed(self, batch: Batch) -> Batch:
         """What the operator emits for the batch."""
 
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        if isinstance(batch, ColumnBatch):
+            return iter([batch])
+        check_dicts(batch.values, repr(self.ctx.name))
+        return uniform_parts(batch)
+
     def _columns(self, batch: Batch) -> ColumnBatch:
         if isinstance(batch, ColumnBatch):
             return batch
         import numpy as np
 
         stamps = None if batch.timestamps is None else np.array(batch.timestamps, np.int64)
-        return ColumnBatch(to_columns(batch.values, f"{self.ctx.name!r}"), stamps)
+        return ColumnBatch(to_columns(batch.values, repr(self.ctx.name)), stamps)
 
 
 class FilterColumnsOperator(ColumnOperator):
@@ -64,7 +78,7 @@ class FilterColumnsOperator(ColumnOperator):
                 f"expression that is true or false\n"
                 f"  columns: {describe_columns(columns.records.schema)}"
             )
-        is_kept = numbers_of(is_true.fill_null(False))
+        is_kept = numbers_of(is_true.cast("bool").fill_null(False))
         if isinstance(batch, RowBatch):
             return batch.take(is_kept.nonzero()[0].tolist())
         return columns.filter(is_kept)
@@ -110,4 +124,4 @@ class MapBatchesOperator(ColumnOperator):
 def _is_boolean(column: pa.Array) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_boolean(column.type))
+    return bool(pa.types.is_boolean(column.type) or pa.types.is_null(column.type))

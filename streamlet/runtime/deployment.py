@@ -141,7 +141,7 @@ class Deployment:
     ) -> StateLog:
         key_groups = key_group_range(subtask, vertex.parallelism, vertex.max_parallelism)
         directory = self._deploy.work_directory / f"v{vertex.id}-{subtask}"
-        store = open_store(self._state.backend, directory, self._state.memory_bytes)
+        store = open_store(self._state.backend, directory, self._memory_bytes())
         log = StateLog(store, key_groups, vertex.max_parallelism, place)
         self._logs.append(log)
         share = self._deploy.keyed_state.get((operator.uid, subtask))
@@ -149,6 +149,13 @@ class Deployment:
             log.types.expect(share.states, share.key_types, must_meet=share.must_meet)
             log.restore(read_state(self._settings.disk, share.directory, share.files, key_groups))
         return log
+
+    def _memory_bytes(self) -> int:
+        """The share of one keyed subtask in what the worker may use."""
+        keyed = [
+            v.parallelism for v in self._plan.vertices if any(op.is_keyed for op in v.operators)
+        ]
+        return self._state.memory_bytes // sum(keyed)
 
     def _keyed(
         self, vertex: PlannedVertex, subtask: int, contexts: dict[str, OperatorContext]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -142,10 +143,16 @@ def _content(polled: Any, keeps_columns: bool) -> Batch | Watermark | StreamStat
         return polled
     if isinstance(polled, list):
         return RowBatch(polled)
-    if hasattr(polled, "to_pylist"):  # a pyarrow RecordBatch; importing pyarrow to ask is slow
+    if _is_record_batch(polled):
         batch = ColumnBatch(polled)
         return batch if keeps_columns else to_rows(batch)
     raise FatalError(
         f"poll() gave a {type(polled).__name__}; expected a list of records (empty: nothing yet), "
         "a pyarrow RecordBatch, or None at the end"
     )
+
+
+def _is_record_batch(polled: Any) -> bool:
+    """Nobody can have one without pyarrow, whose import is slow."""
+    pyarrow = sys.modules.get("pyarrow")
+    return pyarrow is not None and isinstance(polled, pyarrow.RecordBatch)

@@ -45,9 +45,11 @@ from streamlet.runtime.snapshots import SnapshotWriter
 
 _log = logging.getLogger("streamlet.task")
 
-SLOW_SLICE_S: Final = 0.008
-QUICK_SLICE_S: Final = 0.003
-"""A turn of the loop is one slice of every busy task, and a checkpoint takes several turns."""
+SLOW_SLICE_S: Final = {RowBatch: 0.008, ColumnBatch: 0.030}
+"""A turn of the loop is one slice of every busy task, and a checkpoint takes several turns. What
+columns cost depends less on their number: many small batches take much longer than a large one."""
+QUICK_SLICE: Final = 0.4
+"""Slices grow again when one takes less than this part of a slow one."""
 SMALLEST_SLICE: Final = 16
 
 
@@ -203,9 +205,9 @@ class Task(ABC):
             part = batch.slice(start, start + self._slices.get(kind, longest))
             start += len(part)
             busy_s = await self._run_chain(work(part))
-            if busy_s > SLOW_SLICE_S:
+            if busy_s > SLOW_SLICE_S[kind]:
                 self._slices[kind] = max(SMALLEST_SLICE, len(part) // 2)
-            elif busy_s < QUICK_SLICE_S and kind in self._slices:
+            elif busy_s < QUICK_SLICE * SLOW_SLICE_S[kind] and kind in self._slices:
                 self._slices[kind] = min(longest, self._slices[kind] * 2)
             if start < len(batch):
                 await asyncio.sleep(0)

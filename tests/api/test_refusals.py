@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 
 from streamlet import (
@@ -111,6 +112,13 @@ REFUSED: list[tuple[str, Callable[[Scene], object]]] = [
     ("cannot emit it", lambda s: s.stream.map(one).get_side_output(OutputTag("late"))),
     ("cannot emit it", lambda s: s.windowed.sum().get_side_output(OutputTag("late"))),
     ("the operator's own result", lambda s: s.stream.rebalance().get_side_output(OutputTag("t"))),
+    ("takes a callable, got 'n > 3'", lambda s: s.stream.filter("n > 3")),
+    ("takes at least one column", lambda s: s.stream.select()),
+    ("got euro=<function one", lambda s: s.stream.select(n="n", euro=one)),
+    ("got n=3; a Python function goes to map()", lambda s: s.stream.select(n=3)),
+    ("takes a callable, got <pyarrow", lambda s: s.stream.map_batches(pc.field("n") + 1)),
+    ("generator function many", lambda s: s.stream.map_batches(many)),
+    ("coroutine function fetch", lambda s: s.stream.map_batches(fetch)),
     ("no selector", lambda s: s.stream.key_by()),
     ("is not a selector", lambda s: s.stream.key_by(1.5)),
     ("a field twice", lambda s: s.stream.key_by("a", "a")),

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamlet.elements import MIN_TIMESTAMP, RowBatch, StreamStatus, Watermark
+from streamlet.elements import MIN_TIMESTAMP, ColumnBatch, RowBatch, StreamStatus, Watermark
 from streamlet.errors import FatalError, InternalError
 from streamlet.eventtime.splits import SplitWatermarks
 from streamlet.eventtime.watermarks import WatermarkStrategy
@@ -362,3 +364,30 @@ def test_watermarks_grow_statuses_alternate_and_no_watermark_is_said_while_idle(
             assert element.is_idle != is_idle
             is_idle = element.is_idle
     assert not is_idle
+
+
+def stamped_columns(*timestamps: Any) -> Any:
+    records = pa.RecordBatch.from_pydict({"n": [*range(len(timestamps))]})
+    return ColumnBatch(records, np.array(timestamps, np.int64))
+
+
+def test_columns_move_the_watermark_as_rows_do() -> None:
+    """WM-1: by the newest of them."""
+    watermarks = reader(MONOTONOUS, "a")
+    batch = stamped_columns(5, 9, 7)
+    assert watermarks.on_batch("a", batch) == [batch]
+    assert watermarks.on_periodic(0) == [Watermark(8)]
+
+
+def test_generator_that_looks_at_each_record_gets_columns_as_dicts() -> None:
+    """WM-3."""
+    strategy: Any = WatermarkStrategy.for_generator(Counting)
+    batch, watermark, rest = reader(strategy, "a").on_batch("a", stamped_columns(5, 9, 7))
+    assert (batch, watermark) == (RowBatch([{"n": 0}, {"n": 1}], [5, 9]), Watermark(9))
+    assert rest == RowBatch([{"n": 2}], [7])
+
+
+class Counting(OnRequest):
+    def on_event(self, value: Any, timestamp: Any, output: Any) -> None:
+        if value["n"] == 1:
+            output.emit_watermark(timestamp)

@@ -3,11 +3,16 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP
+from streamlet.columns import to_rows
+from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, ColumnBatch, RowBatch
 from streamlet.errors import GraphError, RecordError
-from streamlet.eventtime.timestamps import compile_extractor
+from streamlet.eventtime.timestamps import Stamper, compile_extractor
 
 SUMMER = timezone(timedelta(hours=2))
 
@@ -58,7 +63,6 @@ def test_record_without_the_field_is_refused() -> None:
 
 
 def test_arrow_timestamps_are_moments_if_they_have_a_zone() -> None:
-    pa = pytest.importorskip("pyarrow")
     stamp = compile_extractor(0)
     assert stamp([(pa.scalar(1_500, pa.timestamp("ms", tz="UTC")),)], None) == [1_500]
     assert stamp([(pa.scalar(7, pa.int64()),)], None) == [7]
@@ -67,7 +71,6 @@ def test_arrow_timestamps_are_moments_if_they_have_a_zone() -> None:
 
 
 def test_numpy_integers_are_taken_and_other_numpy_values_refused() -> None:
-    np = pytest.importorskip("numpy")
     stamp = compile_extractor(0)
     (taken,) = stamp([(np.int64(7),)], None)
     assert (taken, type(taken)) == (7, int)
@@ -133,3 +136,107 @@ def test_wrong_selector_is_refused_while_building() -> None:
 
 def test_empty_batch_has_no_timestamps() -> None:
     assert compile_extractor("ts")([], None) == []
+
+
+def stamps_or_error(batch: ColumnBatch | RowBatch, assigner: Any = "ts") -> Any:
+    """The timestamps, or the type and the text of the error."""
+    try:
+        stamps = Stamper(assigner).stamp(batch).timestamps
+    except Exception as error:
+        return type(error), str(error)
+    assert stamps is not None
+    return [int(stamp) for stamp in stamps]
+
+
+def columns_and_rows(column: pa.Array, assigner: Any = "ts") -> list[Any]:
+    """What stamping gives for the column, and for the same records as rows."""
+    names = ["n", "ts"]
+    numbers = pa.array(range(len(column)), pa.int64())
+    columns = ColumnBatch(pa.RecordBatch.from_arrays([numbers, column], names))
+    as_columns = stamps_or_error(columns, assigner)
+    try:
+        rows = to_rows(columns)
+    except Exception as error:
+        return [as_columns, (type(error), str(error))]
+    return [as_columns, stamps_or_error(rows, assigner)]
+
+
+INSTANT = st.integers(-(2**63), 2**63 - 1)
+ZONED = [pa.timestamp(unit, tz) for unit in ("s", "ms", "us", "ns") for tz in ("UTC", "+02:00")]
+
+
+@pytest.mark.slow
+@given(
+    st.sampled_from([pa.int64(), *ZONED, pa.timestamp("ms")]),
+    st.lists(st.one_of(INSTANT, st.integers(-(10**13), 10**13), st.none()), min_size=1),
+)
+def test_columns_get_the_timestamps_or_the_error_that_rows_get(
+    kind: pa.DataType, numbers: list[int | None]
+) -> None:
+    as_columns, as_rows = columns_and_rows(pa.array(numbers, pa.int64()).cast(kind))
+    assert as_columns == as_rows
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([5, -5], pa.int16()), [5, -5]),
+        (pa.array([5, 2**32 - 1], pa.uint32()), [5, 2**32 - 1]),
+        (pa.array([1_999_999, -1], pa.timestamp("us", "UTC")), [1_999, -1]),
+        (pa.array([1_999_999, -1_000], pa.timestamp("ns", "UTC")), [1, -1]),
+        (pa.array([7, -7], pa.timestamp("s", "+02:00")), [7_000, -7_000]),
+        (pa.array([5, 5, 7]).dictionary_encode(), [5, 5, 7]),
+        (pa.array([], pa.int64()), []),
+        (pa.array([1, 2, 3]).slice(1, 1), [2]),
+    ],
+)
+def test_column_of_ints_or_instants_becomes_milliseconds(
+    column: pa.Array, expected: list[int]
+) -> None:
+    assert columns_and_rows(column) == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([5, None]),
+        pa.array([5.0]),
+        pa.array([True]),
+        pa.array(["5"]),
+        pa.array([5], pa.timestamp("ms")),
+        pa.array([5], pa.date32()),
+        pa.array([2**63], pa.uint64()),
+        pa.array([MIN_TIMESTAMP]),
+        pa.array([2**62], pa.timestamp("s", "UTC")),
+        pa.array([-(2**63)], pa.timestamp("s", "UTC")),
+        pa.array([[5]]),
+        pa.nulls(1),
+    ],
+)
+def test_column_that_is_no_time_is_refused_as_rows_are(column: pa.Array) -> None:
+    as_columns, as_rows = columns_and_rows(column)
+    assert as_columns == as_rows
+    assert issubclass(as_columns[0], Exception)
+
+
+def test_columns_without_the_field_are_refused_as_rows_are() -> None:
+    as_columns, as_rows = columns_and_rows(pa.array([5]), "time")
+    assert as_columns == as_rows
+    assert "field 'time'" in as_columns[1]
+
+
+def test_of_two_columns_of_one_name_the_last_counts_as_in_a_dict() -> None:
+    twice = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], ["ts", "ts"])
+    assert stamps_or_error(ColumnBatch(twice)) == [2]
+
+
+def test_callable_of_two_gets_the_timestamps_columns_came_with() -> None:
+    batch = ColumnBatch(pa.RecordBatch.from_pydict({"n": [1, 2]}), np.array([10, 20], np.int64))
+    assert stamps_or_error(batch, lambda record, came_with: came_with + record["n"]) == [11, 22]
+
+
+def test_stamped_columns_stay_columns() -> None:
+    batch = ColumnBatch(pa.RecordBatch.from_pydict({"ts": [1, 2]}))
+    stamped = Stamper("ts").stamp(batch)
+    assert isinstance(stamped, ColumnBatch)
+    assert stamped.records is batch.records

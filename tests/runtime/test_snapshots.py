@@ -48,7 +48,7 @@ class Bench:
         self.directory = directory
         self.disk = FailingDisk()
         self.disk.go_on.set()
-        store = open_store(backend, directory / "db", 1 << 20)
+        store = open_store(backend, directory / "db", 1_000)
         self.log = StateLog(store, GROUPS, 128)
         self.table = self.log.flat("total")
         self.executor = ThreadPoolExecutor(2)

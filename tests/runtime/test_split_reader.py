@@ -7,7 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from streamlet.elements import ColumnBatch, RowBatch
 from streamlet.errors import FatalError
+from streamlet.runtime.split_reader import SplitReader
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import environment
@@ -50,7 +52,19 @@ def test_a_poll_may_give_a_list_or_a_record_batch() -> None:
     assert run(OnceSource(pa.RecordBatch.from_pylist([{"a": 1}]))) == [{"a": 1}]
 
 
-@pytest.mark.parametrize("given", ["text", (1, 2), 5, {"a": 1}])
+def test_columns_become_rows_where_they_are_read_if_nobody_takes_columns() -> None:
+    source = OnceSource(pa.RecordBatch.from_pylist([{"a": 1}]))
+    as_rows, as_columns = (
+        SplitReader(source, "a", None, "in source 'once'", keeps).take(10)
+        for keeps in (False, True)
+    )
+    assert as_rows is not None
+    assert as_rows.content == RowBatch([{"a": 1}])
+    assert as_columns is not None
+    assert isinstance(as_columns.content, ColumnBatch)
+
+
+@pytest.mark.parametrize("given", ["text", (1, 2), 5, {"a": 1}, pa.table({"a": [1]})])
 def test_a_poll_that_gives_something_else_is_told_what_it_may_give(given: Any) -> None:
     with pytest.raises(FatalError, match=rf"poll\(\) gave a {type(given).__name__}") as caught:
         run(OnceSource(given))

@@ -16,6 +16,7 @@ from streamlet.elements import (
     MIN_TIMESTAMP,
     Batch,
     ColumnBatch,
+    KeyColumn,
     OutputTag,
     RowBatch,
     SideBatch,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_PARALLELISM: Final = 128
-_MEMORY_BYTES: Final = 8 << 20
+_MEMORY_BYTES: Final = 4_000
+"""So little that the rocksdb backend has to evict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,25 @@ class OperatorHarness:
         stamps = None if timestamps is None else list(timestamps)
         keys = None if self._key_of is None else [canonical_key(self._key_of(v)) for v in given]
         self._operator.process_batch(0, RowBatch(given, stamps, keys), self._out)
+        self._after_call()
+
+    def send_columns(
+        self, records: pa.RecordBatch, timestamps: Sequence[int] | None = None
+    ) -> None:
+        """Several records at once, as columns if the operator takes those."""
+        import numpy as np
+
+        stamps = None if timestamps is None else np.array(timestamps, np.int64)
+        columns = ColumnBatch(records, stamps)
+        if not self._operator.takes_columns:
+            rows = to_rows(columns)
+            self.send_batch(rows.values, rows.timestamps)
+            return
+        if self._key_of is not None:
+            keys = [canonical_key(self._key_of(value)) for value in to_rows(columns).values]
+            distinct = list(dict.fromkeys(keys))
+            columns.keys = KeyColumn(np.array(list(map(distinct.index, keys)), np.int64), distinct)
+        self._operator.process_batch(0, columns, self._out)
         self._after_call()
 
     def watermark(self, watermark_ms: int) -> None:
