@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, TypeAlias, assert_never
 
@@ -142,7 +143,7 @@ class HashRouter(Router):
         if isinstance(batch, ColumnBatch) and fields is not None:
             keys = self._key_column(batch, fields)
             if keys is not None:
-                return self._route_columns(ColumnBatch(batch.records, batch.timestamps, keys))
+                return self._route_columns(replace(batch, keys=keys))
         return self._route_rows(to_rows(batch))
 
     def _route_rows(self, batch: RowBatch) -> Routed:
@@ -191,7 +192,7 @@ class HashRouter(Router):
             renumbered = np.zeros(len(distinct), np.int64)
             renumbered[own] = np.arange(len(own))
             keys = KeyColumn(renumbered[part.keys.codes], [distinct[i] for i in own.tolist()])
-            yield target, ColumnBatch(part.records, part.timestamps, keys)
+            yield target, replace(part, keys=keys)
 
     def _note_record(self, error: Exception, batch: RowBatch) -> None:
         """Finds the record whose key cannot be had, by asking again one by one."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from streamlet.clock import monotonic_ms
+from streamlet.columns import to_rows
 from streamlet.elements import (
     MAX_TIMESTAMP,
     Barrier,
@@ -47,6 +48,7 @@ class SourceTask(Task):
         self._planned = planned
         self._source = planned.source
         self._stamper = planned.strategy.stamper()
+        self._stamps_columns = planned.strategy.rows_because is None
         self._keeps_columns = planned.gives_columns
         # Held until the coordinator has said whether splits remain that nobody reads yet.
         self._watermarks = SplitWatermarks(planned.strategy, hold=True)
@@ -136,11 +138,16 @@ class SourceTask(Task):
             self._close_split(reader)
 
     def _stamped(self, reader: SplitReader, batch: Batch) -> Batch:
-        """The batch with timestamps, if the pipeline or the source has any."""
-        if self._stamper is None:
-            return batch
+        """The batch with timestamps, if the pipeline or the source has any.
+
+        Columns are stamped as such, many times quicker, even if rows are made of them then.
+        """
         try:
-            return self._stamper.stamp(batch)
+            if not self._stamps_columns:
+                batch = to_rows(batch)
+            if self._stamper is not None:
+                batch = self._stamper.stamp(batch)
+            return batch if self._keeps_columns else to_rows(batch)
         except Exception as error:
             reader.note(error)
             raise
@@ -213,7 +220,6 @@ class SourceTask(Task):
             name,
             position,
             f"in source {self._planned.name!r}",
-            self._keeps_columns,
         )
         self._readers[name] = (
             ThreadedSplitReader(*opening, self.wake)

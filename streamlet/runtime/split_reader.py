@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from streamlet.columns import to_rows
 from streamlet.elements import Batch, ColumnBatch, RowBatch, StreamStatus, Watermark
 from streamlet.errors import FatalError, note_place
 from streamlet.source import PartitionReader, Source
@@ -35,13 +34,11 @@ class Polled:
 class SplitReader:
     """A reader, and the position after the last batch that was emitted."""
 
-    def __init__(
-        self, source: Source[Any], split: str, position: Any, place: str, keeps_columns: bool
-    ) -> None:
+    def __init__(self, source: Source[Any], split: str, position: Any, place: str) -> None:
         self.split = split
         self.position = position
         self._place = f"{place}, split {split!r}"
-        self._keeps_columns = keeps_columns
+        self._source = source
         with_place = self._with_place
         self._reader: PartitionReader[Any] = with_place(lambda: source.open_split(split, position))
 
@@ -77,7 +74,19 @@ class SplitReader:
         reader = self._reader
         polled = reader.poll(max_records)
         position = self.position if polled is None else reader.position()
-        return Polled(_content(polled, self._keeps_columns), position, reader.dead_letters())
+        return Polled(self._content(polled), position, reader.dead_letters())
+
+    def _content(self, polled: Any) -> Batch | Watermark | StreamStatus | None:
+        if polled is None or isinstance(polled, RowBatch | Watermark | StreamStatus):
+            return polled
+        if isinstance(polled, list):
+            return RowBatch(polled)
+        if _is_record_batch(polled):
+            return ColumnBatch(polled, make=self._source.make_records)
+        raise FatalError(
+            f"poll() gave a {type(polled).__name__}; expected a list of records (empty: nothing "
+            "yet), a pyarrow RecordBatch, or None at the end"
+        )
 
     def _with_place(self, work: Callable[[], Any]) -> Any:
         try:
@@ -96,10 +105,9 @@ class ThreadedSplitReader(SplitReader):
         split: str,
         position: Any,
         place: str,
-        keeps_columns: bool,
         wake: Callable[[], None],
     ) -> None:
-        super().__init__(source, split, position, place, keeps_columns)
+        super().__init__(source, split, position, place)
         self._wake = wake
         self._executor = ThreadPoolExecutor(1, f"read {split}")
         self._running: asyncio.Future[Polled] | None = None
@@ -136,20 +144,6 @@ class ThreadedSplitReader(SplitReader):
         loop = asyncio.get_running_loop()
         self._running = loop.run_in_executor(self._executor, self._poll, max_records)
         self._running.add_done_callback(lambda _: self._wake())
-
-
-def _content(polled: Any, keeps_columns: bool) -> Batch | Watermark | StreamStatus | None:
-    if polled is None or isinstance(polled, RowBatch | Watermark | StreamStatus):
-        return polled
-    if isinstance(polled, list):
-        return RowBatch(polled)
-    if _is_record_batch(polled):
-        batch = ColumnBatch(polled)
-        return batch if keeps_columns else to_rows(batch)
-    raise FatalError(
-        f"poll() gave a {type(polled).__name__}; expected a list of records (empty: nothing yet), "
-        "a pyarrow RecordBatch, or None at the end"
-    )
 
 
 def _is_record_batch(polled: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from streamlet.state.layout import MISSING
+from streamlet.state.layout import MISSING, Absent
 from streamlet.state.log import FlatTable, NestedTable, StateLog
 
 
@@ -103,10 +103,17 @@ class KeyMapCell:
         self._table = table
 
     def get(self, inner: Any) -> Any:
+        inners = self._table.dirty.get(self._log.key)
+        if inners is not None and (value := inners.get(inner, MISSING)).__class__ is not Absent:
+            return value
         return self._table.get(self._log.key, inner, MISSING)
 
     def put(self, inner: Any, value: Any) -> None:
-        self._table.put(self._log.key, inner, value)
+        inners = self._table.dirty.get(self._log.key)
+        if inners is None:
+            self._table.put(self._log.key, inner, value)
+        else:
+            inners[inner] = value
 
     def remove(self, inner: Any) -> None:
         self._table.remove(self._log.key, inner)

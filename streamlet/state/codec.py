@@ -71,6 +71,8 @@ class _Code:
 
 
 _pack: Final = Encoder().encode
+_PLAIN: Final = ATOMS | {list}
+_PLAIN_LEVELS: Final = 4
 _TUPLE_HEADERS: Final = [bytes((0xC7, size, _Code.TUPLE)) for size in range(256)]
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
@@ -96,14 +98,33 @@ def encode(value: Any) -> bytes:
 
 
 def encode_all(values: Iterable[Any]) -> list[bytes]:
-    """`encode` of each, quick when all are atoms."""
+    """`encode` of each, quick when all are atoms, lists of them, or tuples of atoms."""
     values = values if isinstance(values, list) else list(values)
-    if ATOMS.issuperset(map(type, values)):
-        try:
+    kinds = set(map(type, values))
+    try:
+        if kinds == {tuple} and ATOMS.issuperset(map(type, chain.from_iterable(values))):
+            return list(map(_tuple_payload, values))
+        if _is_plain(values, kinds):
             return list(map(_pack, values))
-        except (OverflowError, UnicodeEncodeError):
-            pass  # as in `encode`
+    except (OverflowError, UnicodeEncodeError):
+        pass  # as in `encode`
     return list(map(encode, values))
+
+
+def _is_plain(values: list[Any], kinds: set[type]) -> bool:
+    """Whether there are only atoms and lists of them, which MessagePack has as they are.
+
+    Looked at level by level, so that the looping is done in C.
+    """
+    for _ in range(_PLAIN_LEVELS):
+        if kinds <= ATOMS:
+            return True
+        if not kinds <= _PLAIN:
+            return False
+        lists = values if kinds == {list} else [value for value in values if type(value) is list]
+        values = list(chain.from_iterable(lists))
+        kinds = set(map(type, values))
+    return False
 
 
 def keep(value: Any, codec: Codec) -> Any:
@@ -132,7 +153,19 @@ def handed_out(kept: Any, codec: Codec) -> Any:
         return codec.decode(kept.payload)
     if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, kept))):
         return kept
-    return codec.decode(codec.encode(kept))
+    return _copied(kept) if codec is DEFAULT_CODEC else codec.decode(codec.encode(kept))
+
+
+def _copied(value: Any) -> Any:
+    """What `decode(encode(value))` would give, sooner for lists and dicts."""
+    kind = type(value)
+    if kind is list:
+        return [part if type(part) in ATOMS else _copied(part) for part in value]
+    if kind is tuple and ATOMS.issuperset(map(type, value)):
+        return value
+    if kind is dict and ATOMS.issuperset(map(type, value)):
+        return {key: part if type(part) in ATOMS else _copied(part) for key, part in value.items()}
+    return decode(encode(value))
 
 
 def _tuple_payload(value: tuple[Any, ...]) -> bytes:

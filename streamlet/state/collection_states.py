@@ -9,11 +9,11 @@ from typing_extensions import TypeVar
 
 from streamlet.errors import RecordError, StateTypeError
 from streamlet.state.cells import Cell, MapCell
-from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded, decode, encode, handed_out
+from streamlet.state.codec import ATOMS, DEFAULT_CODEC, Codec, Encoded, decode, encode, handed_out
 from streamlet.state.descriptors import ListStateDescriptor, MapStateDescriptor
 from streamlet.state.keys import canonical_key
 from streamlet.state.layout import MISSING
-from streamlet.state.single_states import kept_value
+from streamlet.state.single_states import kept_as_is, kept_value
 
 T = TypeVar("T", default=Any)
 K = TypeVar("K", default=Any)
@@ -25,18 +25,21 @@ _PLAIN_MAP_KEYS: Final = frozenset({str, int, bytes})
 class ListState(Generic[T]):
     """A list of values per key; None is refused before anything is written (ST-2)."""
 
-    __slots__ = ("_cell", "_codec", "_name")
+    __slots__ = ("_cell", "_codec", "_name", "_takes_as_is")
 
     def __init__(self, descriptor: ListStateDescriptor[T], cell: Cell) -> None:
         self._cell = cell
         self._name = descriptor.name
         self._codec = descriptor.codec
+        self._takes_as_is = kept_as_is(self._codec) - {type(None)}
 
     def get(self) -> list[T]:
         """The elements in the order they were added; a list of the caller's own."""
         elements = self._cell.get()
         if elements is MISSING:
             return []
+        if ATOMS.issuperset(map(type, elements)):
+            return list(elements)
         codec = self._codec
         return [handed_out(element, codec) for element in elements]
 
@@ -59,6 +62,8 @@ class ListState(Generic[T]):
         self._cell.remove()
 
     def _kept(self, value: T) -> Any:
+        if type(value) in self._takes_as_is:
+            return value
         if value is None:
             raise TypeError(f"list state {self._name!r} cannot hold None")
         return kept_value(value, self._codec, self._name)
@@ -80,22 +85,27 @@ class MapState(Generic[K, V]):
     not compare with each other, their encoding gives the order.
     """
 
-    __slots__ = ("_cell", "_codec", "_name")
+    __slots__ = ("_cell", "_codec", "_name", "_takes_as_is")
 
     def __init__(self, descriptor: MapStateDescriptor[K, V], cell: MapCell) -> None:
         self._cell = cell
         self._name = descriptor.name
         self._codec = descriptor.codec
+        self._takes_as_is = kept_as_is(self._codec)
 
     def get(self, key: K) -> V | None:
         """The value, or None when there is none."""
-        kept = self._cell.get(self._map_key(key))
+        kept = self._cell.get(key if type(key) in _PLAIN_MAP_KEYS else self._map_key(key))
         if kept is MISSING:
             return None
-        return handed_out(kept, self._codec)  # type: ignore[no-any-return]
+        if kept.__class__ not in ATOMS:
+            kept = handed_out(kept, self._codec)
+        return kept  # type: ignore[no-any-return]
 
     def put(self, key: K, value: V) -> None:
-        self._cell.put(self._map_key(key), kept_value(value, self._codec, self._name))
+        if type(value) not in self._takes_as_is:
+            value = kept_value(value, self._codec, self._name)
+        self._cell.put(key if type(key) in _PLAIN_MAP_KEYS else self._map_key(key), value)
 
     def put_all(self, entries: Mapping[K, V]) -> None:
         """Puts all entries or, when one is refused, none."""

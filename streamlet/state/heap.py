@@ -6,19 +6,29 @@ Merging a generation of a million entries at once would stall the loop for 100 m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from streamlet.state.footprint import Weight, entries_in
 from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
+from streamlet.state.pieces import Entries
 from streamlet.state.store import NOTHING, FlatLayer, NestedLayer, walk_flat, walk_nested
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_AT_ONCE: Final = 65_536
+"""So many entries of one outer are looked through in a millisecond."""
+_LOOK_OR_MOVE: Final = 8
+"""How many entries are looked at in the time that one is moved in."""
+
+
 class HeapStore:
     """Everything in memory; rows of a restored state wait, undecoded, for their table."""
+
+    is_bounded = False
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[pa.RecordBatch]] = {}
@@ -43,8 +53,15 @@ class HeapStore:
     def keep(self, name: str, rows: pa.RecordBatch) -> None:
         """The entries come by `absorb`."""
 
-    def wants_spill(self, dirty: int) -> bool:
+    def wants_spill(self, dirty_bytes: int) -> bool:
         return False
+
+    def begins_to_evict(self) -> bool:
+        return False
+
+    def clean_bytes(self) -> int:
+        """About how much memory the clean entries take."""
+        return sum(cells.weight.of(cells.entries()) for cells in self._cells)
 
     def settle(self, budget: int) -> None:
         for cells in self._cells:
@@ -52,29 +69,36 @@ class HeapStore:
                 return
             budget -= cells.settle(budget)
 
+    def take_waiting(self) -> list[tuple[str, pa.RecordBatch]]:
+        """The restored rows, by state, that no table was asked for."""
+        waiting, self._waiting = self._waiting, {}
+        return [(name, rows) for name, batches in waiting.items() for rows in batches]
+
     def close(self) -> None:
         self._cells.clear()
         self._waiting.clear()
 
-    def _restored(self, spec: StateSpec) -> Iterator[tuple[Any, Any]]:
+    def _restored(self, spec: StateSpec) -> Iterator[list[tuple[Any, Any]]]:
         from streamlet.state import rows
 
         # popped before they are decoded, so that rows and entries are never both held in full
         waiting = self._waiting.pop(spec.name, [])
         while waiting:
-            yield from rows.decoded(spec, waiting.pop(0))
+            yield list(rows.decoded(spec, waiting.pop(0)))
 
 
 class HeapFlatCells:
     """Clean entries of a flat table: retired layers, newest first, over one dict."""
 
-    __slots__ = ("_entries", "_retired")
+    __slots__ = ("_entries", "_retired", "weight")
 
-    def __init__(self, restored: Iterator[tuple[Any, Any]]) -> None:
+    def __init__(self, restored: Iterable[list[tuple[Any, Any]]] = ()) -> None:
+        self.weight = Weight(is_nested=False)
         self._entries: FlatLayer = {}
         self._retired: list[FlatLayer] = []
-        for entry, value in restored:
-            self._apply(entry, value)
+        for piece in restored:
+            self._apply(piece)
+        self.weight.note_newest(self._entries)
 
     def get(self, entry: Any) -> Any:
         for layer in self._retired:
@@ -92,14 +116,22 @@ class HeapFlatCells:
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         self._retired.insert(0, layer)
 
+    def take_layers(self) -> list[FlatLayer]:
+        return [layer for layer in (self._entries, *reversed(self._retired)) if layer]
+
+    def entries(self) -> int:
+        """How many there are, removed ones that still have a place included."""
+        return len(self._entries) + sum(map(len, self._retired))
+
     def settle(self, budget: int) -> int:
         """Moves up to `budget` entries of the oldest layer down; gives how many it moved."""
         moved = 0
         while self._retired and moved < budget:
             oldest = self._retired[-1]
-            for _ in range(min(budget - moved, len(oldest))):
-                self._apply(*oldest.popitem())
-                moved += 1
+            # popitem and not `del`: a dict remembers deleted ends, and would be searched again
+            piece = [oldest.popitem() for _ in range(min(budget - moved, len(oldest)))]
+            self._apply(piece)
+            moved += len(piece)
             if not oldest:
                 self._retired.pop()
         return moved
@@ -119,23 +151,24 @@ class HeapFlatCells:
         live = sum(self.get(entry) is not MISSING for entry in above.difference(overlay))
         return len(self._entries) - sum(entry in self._entries for entry in above) + live
 
-    def _apply(self, entry: Any, value: Any) -> None:
-        if value is TOMBSTONE:
+    def _apply(self, piece: list[tuple[Any, Any]]) -> None:
+        self._entries.update(piece)
+        for entry in [entry for entry, value in piece if value is TOMBSTONE]:
             self._entries.pop(entry, None)
-        else:
-            self._entries[entry] = value
 
 
 class HeapNestedCells:
     """Clean entries of a nested table: retired layers, newest first, over one dict of dicts."""
 
-    __slots__ = ("_entries", "_retired")
+    __slots__ = ("_entries", "_retired", "weight")
 
-    def __init__(self, restored: Iterator[tuple[Any, Any]]) -> None:
+    def __init__(self, restored: Iterable[list[tuple[Any, Any]]] = ()) -> None:
+        self.weight = Weight(is_nested=True)
         self._entries: NestedLayer = {}
         self._retired: list[NestedLayer] = []
-        for (outer, inner), value in restored:
+        for (outer, inner), value in chain.from_iterable(restored):
             self._apply(outer, inner, value)
+        self.weight.note_newest(self._entries)
 
     def get(self, outer: Any, inner: Any) -> Any:
         for layer in self._retired:
@@ -160,6 +193,10 @@ class HeapNestedCells:
             merged.update(cover)
         return {inner: value for inner, value in merged.items() if value is not TOMBSTONE}
 
+    def layers_of(self, outer: Any) -> list[Entries]:
+        layers = (self._entries, *reversed(self._retired))
+        return [layer[outer] for layer in layers if outer in layer]
+
     def outers(self) -> set[Any]:
         touched: set[Any] = set().union(*self._retired)
         live = {outer for outer in self._entries if outer not in touched}
@@ -169,6 +206,13 @@ class HeapNestedCells:
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         self._retired.insert(0, layer)
 
+    def take_layers(self) -> list[NestedLayer]:
+        return [layer for layer in (self._entries, *reversed(self._retired)) if layer]
+
+    def entries(self) -> int:
+        """How many there are, about; removed ones that still have a place included."""
+        return entries_in(self._entries) + sum(map(entries_in, self._retired))
+
     def settle(self, budget: int) -> int:
         """Moves up to `budget` entries of the oldest layer down; gives how many it moved."""
         moved = 0
@@ -177,9 +221,13 @@ class HeapNestedCells:
             if not oldest:
                 self._retired.pop()
                 continue
-            # popitem and not `del`: a dict remembers deleted ends, and would be searched again
             outer, inners = oldest.popitem()
-            for _ in range(min(budget - moved, len(inners))):
+            size = len(inners)
+            if size <= _AT_ONCE and outer not in self._entries and _is_live(inners):
+                self._entries[outer] = inners
+                moved += size // _LOOK_OR_MOVE + 1
+                continue
+            for _ in range(min(budget - moved, size)):
                 self._apply(outer, *inners.popitem())
                 moved += 1
             if inners:
@@ -216,3 +264,8 @@ class HeapNestedCells:
             inners.pop(inner, None)
             if not inners:
                 del self._entries[outer]
+
+
+def _is_live(inners: dict[Any, Any]) -> bool:
+    """Whether nothing in it was removed."""
+    return type(TOMBSTONE) not in set(map(type, inners.values()))

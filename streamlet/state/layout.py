@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded, handed_out, keep_payload
+from streamlet.state.codec import (
+    DEFAULT_CODEC,
+    Codec,
+    Encoded,
+    encode_all,
+    handed_out,
+    keep_payload,
+)
 
 
 class Absent(Enum):
@@ -57,11 +64,17 @@ class StateSpec:
     owned: bool = False
     copy: Callable[[Any], Any] | None = None
 
-    def payload(self, value: Any) -> bytes:
-        """The value as it is written into a row."""
+    def payloads(self, values: list[Any]) -> list[bytes]:
+        """The values as they are written into rows."""
         if self.layout is Layout.TIMER:
-            return b""
-        return value.payload if type(value) is Encoded else self.codec.encode(value)
+            return [b""] * len(values)
+        kinds = set(map(type, values))
+        if kinds == {Encoded}:
+            return [value.payload for value in values]
+        if self.codec is DEFAULT_CODEC and Encoded not in kinds:
+            return encode_all(values)
+        encode = self.codec.encode
+        return [value.payload if type(value) is Encoded else encode(value) for value in values]
 
     def revive(self, payload: bytes) -> Any:
         """The value of a row, as a table keeps it."""
@@ -70,6 +83,14 @@ class StateSpec:
         if self.owned:
             return self.codec.decode(payload)
         return keep_payload(payload, self.codec)
+
+    def revive_all(self, payloads: list[bytes]) -> list[Any]:
+        """`revive` of each."""
+        if self.layout is Layout.TIMER:
+            return [None] * len(payloads)
+        if self.owned:
+            return list(map(self.codec.decode, payloads))
+        return [keep_payload(payload, self.codec) for payload in payloads]
 
     def copied(self, value: Any) -> Any:
         """An owned value that may be changed without changing the one given."""

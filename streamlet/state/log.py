@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from streamlet.errors import InternalError, RestoreError, StateTypeError
 from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded
@@ -42,6 +42,9 @@ ROWS_PER_BATCH: Final = 2_048
 """Small enough that the loop breathes between two batches of a background write."""
 
 
+Layers: TypeAlias = list[tuple[FlatTable | NestedTable, dict[Any, Any]]]
+
+
 class Stage(Enum):
     """Where a generation stands: FROZEN -> WRITTEN -> GONE, or FROZEN | WRITTEN -> GONE."""
 
@@ -51,17 +54,29 @@ class Stage(Enum):
 
 
 class Generation:
-    """What was dirty at one freeze. Its entries must not change until it is gone."""
+    """What was dirty at one freeze. Its entries must not change until it is gone.
 
-    __slots__ = ("layers", "rows", "stage")
+    `leaving`: what was clean, and is too much for memory from now on; in checkpoints it is already.
+    """
 
-    def __init__(self, layers: list[tuple[FlatTable | NestedTable, dict[Any, Any]]]) -> None:
+    __slots__ = ("layers", "leaving", "rows", "stage")
+
+    def __init__(self, layers: Layers, leaving: Layers) -> None:
         self.layers = layers
-        self.rows = [0] * len(layers)
+        self.leaving = leaving
+        self.rows = list[int]()
         self.stage = Stage.FROZEN
 
+    def oldest_first(self) -> Layers:
+        """All layers, in the order in which they are written and retired."""
+        return [*self.leaving, *self.layers]
+
     def is_empty(self) -> bool:
-        return not self.layers
+        return not self.layers and not self.leaving
+
+    def let_go(self) -> None:
+        """Nothing will be done with it any more."""
+        self.layers, self.leaving, self.stage = [], [], Stage.GONE
 
 
 class StateLog:
@@ -140,46 +155,53 @@ class StateLog:
 
     def freeze(self) -> Generation:
         """Sets the dirty entries aside: what `write` gives is the state of this moment."""
-        return Generation(
-            [(table, layer) for table in self._tables.values() if (layer := table.freeze())]
-        )
+        leaving = self._leave_memory()
+        layers = [(table, layer) for table in self._tables.values() if (layer := table.freeze())]
+        return Generation(layers, leaving)
 
     def write(
         self, generation: Generation, batch_rows: int = ROWS_PER_BATCH
     ) -> Iterator[pa.RecordBatch]:
         """The generation as batches of STATE_ROWS; runs in a background thread.
 
-        On RocksDB each batch goes into the database as well before it is given.
+        On RocksDB, once memory is not enough, each goes into the database before it is given.
         """
-        from streamlet.state import rows
-
-        for position, (table, layer) in enumerate(generation.layers):
+        for table, layer in generation.leaving:
+            rows = sum(batch.num_rows for batch in self._written(table.spec, layer, batch_rows))
+            generation.rows.append(rows)
+        for table, layer in generation.layers:
             written = 0
             self.types.note_layer(table.spec, layer)
-            for batch in rows.encoded(table.spec, layer, self._max_parallelism, batch_rows):
-                rows.check_key_groups(batch, self._key_groups, table.spec.name, self.place)
-                self._store.keep(table.spec.name, batch)
+            for batch in self._written(table.spec, layer, batch_rows):
                 self.types.note_rows(table.spec, batch)
                 written += batch.num_rows
                 yield batch
-            generation.rows[position] = written
+            generation.rows.append(written)
         generation.stage = Stage.WRITTEN
+
+    def _written(
+        self, spec: StateSpec, layer: dict[Any, Any], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        from streamlet.state import rows
+
+        for batch in rows.encoded(spec, layer, self._max_parallelism, batch_rows):
+            rows.check_key_groups(batch, self._key_groups, spec.name, self.place)
+            self._store.keep(spec.name, batch)
+            yield batch
 
     def retire(self, generation: Generation) -> None:
         """The generation is in safe hands: its entries are clean now. Oldest first."""
         _expect(generation, Stage.WRITTEN)
-        for (table, layer), written in zip(generation.layers, generation.rows, strict=True):
+        for (table, layer), written in zip(generation.oldest_first(), generation.rows, strict=True):
             table.retire(layer, written)
-        generation.layers = []
-        generation.stage = Stage.GONE
+        generation.let_go()
 
     def unfreeze(self, generation: Generation) -> None:
         """The generation could not be written: its entries are dirty again, newer ones win."""
         _expect(generation, Stage.FROZEN, Stage.WRITTEN)
-        for table, layer in generation.layers:
+        for table, layer in generation.oldest_first():
             table.thaw(layer)
-        generation.layers = []
-        generation.stage = Stage.GONE
+        generation.let_go()
 
     def settle(self, budget: int = 4_096) -> None:
         """Deferred work on about `budget` entries, to be called between batches."""
@@ -219,8 +241,9 @@ class StateLog:
 
         The rows of a spill belong into the next checkpoint.
         """
-        dirty = sum(table.dirty_entries() for table in self._tables.values())
-        return self._store.wants_spill(dirty)
+        if not self._store.is_bounded:
+            return False
+        return self._store.wants_spill(sum(table.dirty_bytes() for table in self._tables.values()))
 
     def size(self) -> int:
         """The number of live entries over all tables; may read all of RocksDB."""
@@ -253,6 +276,24 @@ class StateLog:
     def close(self) -> None:
         """Lets go of the store; nothing may be called afterwards."""
         self._store.close()
+
+    def _leave_memory(self) -> Layers:
+        """Freezes what is clean, once, when it is too much for memory.
+
+        Layers are retired oldest first, so not while an earlier generation is still being written;
+        a spill never begins before that, and asks again until it is done.
+        """
+        tables = self._tables.values()
+        if any(table.has_frozen() for table in tables) or not self.wants_spill():
+            return []
+        if not self._store.begins_to_evict():
+            return []
+        leaving: Layers = []
+        for table in tables:
+            spec = table.spec
+            cells = self._store.flat(spec) if spec.layout.is_flat else self._store.nested(spec)
+            leaving += [(table, layer) for layer in table.freeze_clean(cells)]
+        return leaving
 
     def _known(self, spec: StateSpec) -> FlatTable | NestedTable | None:
         table = self._tables.get(spec.name)

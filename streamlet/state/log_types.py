@@ -11,6 +11,7 @@ from streamlet.errors import RestoreError
 from streamlet.state.codec import DEFAULT_CODEC
 from streamlet.state.layout import Layout, StateSpec
 from streamlet.state.schemas import (
+    ClassSchema,
     StateEntry,
     class_schemas,
     codec_name,
@@ -29,6 +30,8 @@ class LogTypes:
         self._restored_keys: frozenset[str] = frozenset()
         self._declared: dict[str, str] = {}
         self._seen = SeenTypes()
+        self._classes: dict[str, tuple[int, list[ClassSchema]]] = {}
+        """By state: the classes as they were written down, and of how many tags."""
         self._is_strict = False
         self.has_unmet_keys = False
         """Whether `check_keys` must be called with the next keys."""
@@ -38,6 +41,7 @@ class LogTypes:
     ) -> None:
         """What the restored state has; `must_meet`: what could never find it is refused."""
         self._restored = {entry.name: entry for entry in entries}
+        self._classes.clear()
         self._restored_keys = frozenset(keys)
         self._is_strict = must_meet
         self.has_unmet_keys = must_meet and bool(self._restored_keys - {"None"})
@@ -83,7 +87,10 @@ class LogTypes:
                 f"the state restored {self._place} is that of an operator of another form, and "
                 f"would be lost: nothing asks for {', '.join(map(repr, own))}. Keep the operator "
                 "(its window assigner, above all) as it was, or give the new one a new uid(...) "
-                "and pass --allow-non-restored-state"
+                "and pass --allow-non-restored-state. Windows of agg(...) keep slices where they "
+                "overlap, without allowed lateness and first, last, collect, top, and each its "
+                "own contents elsewhere: end them in the version that began them, with "
+                "`stop --drain`, before they change from one to the other"
             )
 
     def unasked(self, asked: Container[str]) -> list[str]:
@@ -114,8 +121,11 @@ class LogTypes:
 
     def _entry(self, spec: StateSpec) -> StateEntry:
         saved = self._restored.get(spec.name)
-        restored = () if saved is None else saved.classes
-        classes = class_schemas(self._seen.tags.get(spec.name, ()), restored)
+        tags = self._seen.tags.get(spec.name, set())
+        noted, classes = self._classes.get(spec.name, (-1, []))
+        if noted != len(tags):  # annotations are slow to resolve, and tags only grow
+            classes = class_schemas(tags, () if saved is None else saved.classes)
+            self._classes[spec.name] = len(tags), classes
         declared = self._declared.get(spec.name, "")
         return StateEntry(spec.name, spec.kind, codec_name(spec.codec), declared, classes)
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from streamlet.errors import InternalError
 from streamlet.state.codec import decode
+from streamlet.state.footprint import Weight
 from streamlet.state.layout import MISSING, TOMBSTONE, Layout, StateSpec
+from streamlet.state.pieces import Entries
 from streamlet.state.row_keys import ID_BYTES, RowKeys, cut_outer
 from streamlet.state.store import NOTHING, FlatLayer, NestedLayer
 
@@ -23,12 +26,14 @@ if TYPE_CHECKING:
 _GENERATIONS: Final = 4
 """The newest generation is closed at this fraction of the room."""
 _MANY_GENERATIONS: Final = 8
+_MEASURED_EACH: Final = 8
+"""Of so many entries that are read one by one the size of one is measured."""
 
 
-class _Generations:
-    """The cached layers, newest first, with about how many entries each has."""
+class Generations:
+    """The cached layers of a table, newest first, with about how many bytes each takes."""
 
-    __slots__ = ("_graveyard", "_is_nested", "_store", "is_complete", "layers", "sizes")
+    __slots__ = ("_ages", "_graveyard", "_is_nested", "_store", "is_complete", "layers", "sizes")
 
     def __init__(self, store: RocksStore, is_nested: bool, is_complete: bool) -> None:
         self._store = store
@@ -37,23 +42,39 @@ class _Generations:
         self.is_complete = is_complete
         self.layers: list[dict[Any, Any]] = [{}]
         self.sizes = [0]
+        self._ages = [store.next_age()]
 
-    def push(self, layer: dict[Any, Any], size: int) -> None:
-        """Makes the layer the newest, and evicts from the other end what has no room."""
+    def push(self, layer: dict[Any, Any], size_bytes: int) -> None:
+        """Makes the layer the newest; the store evicts what is oldest of all tables."""
+        self._insert(layer, size_bytes)
+        self._store.grew(size_bytes)
+
+    def grew(self, size_bytes: int) -> None:
+        """So many bytes were read into the newest generation."""
+        self.sizes[0] += size_bytes
+        if self.sizes[0] * _GENERATIONS > self._store.clean_bytes:
+            self._insert({}, 0)
+        self._store.grew(size_bytes)
+
+    def oldest_age(self) -> int | None:
+        """When the oldest generation was begun; None: nothing is cached."""
+        return self._ages[-1] if len(self.layers) > 1 or self.sizes[0] else None
+
+    def evict(self) -> int:
+        """Lets go of the oldest generation; gives its bytes."""
+        evicted, size_bytes = self.layers.pop(), self.sizes.pop()
+        self._ages.pop()
+        if evicted:
+            self._graveyard.append(evicted)
+            self.is_complete = False
+        if not self.layers:
+            self._insert({}, 0)
+        return size_bytes
+
+    def _insert(self, layer: dict[Any, Any], size_bytes: int) -> None:
         self.layers.insert(0, layer)
-        self.sizes.insert(0, size)
-        room = self._store.room_per_table()
-        while len(self.layers) > 1 and sum(self.sizes) > room:
-            evicted = self.layers.pop()
-            if self.sizes.pop():
-                self._graveyard.append(evicted)
-                self.is_complete = False
-
-    def grew(self, entries: int = 1) -> None:
-        """So many entries were read into the newest generation."""
-        self.sizes[0] += entries
-        if self.sizes[0] * _GENERATIONS > self._store.room_per_table():
-            self.push({}, 0)
+        self.sizes.insert(0, size_bytes)
+        self._ages.insert(0, self._store.next_age())
 
     def settle(self, budget: int) -> int:
         """Frees evicted entries, then joins the two oldest generations where there are many."""
@@ -65,7 +86,7 @@ class _Generations:
         while len(self.layers) > _MANY_GENERATIONS and done < budget:
             done += _move(self.layers[-2], self.layers[-1], self._is_nested, budget - done)
             if not self.layers[-2]:
-                del self.layers[-2]
+                del self.layers[-2], self._ages[-1]
                 self.sizes[-2:] = [sum(self.sizes[-2:])]
         return done
 
@@ -73,7 +94,7 @@ class _Generations:
 class _StoredCells:
     """What both kinds of cells have in common: their rows in the database, and the cache."""
 
-    __slots__ = ("_generations", "_row_keys", "_spec", "_store")
+    __slots__ = ("_row_keys", "_spec", "_store", "generations", "weight")
 
     _is_nested = False
 
@@ -83,10 +104,20 @@ class _StoredCells:
         self._spec = spec
         self._row_keys = row_keys
         self._store = store
-        self._generations = _Generations(store, self._is_nested, is_complete=not is_restored)
+        self.generations = Generations(store, self._is_nested, is_complete=not is_restored)
+        self.weight = Weight(self._is_nested)
+
+    def take_layers(self) -> list[dict[Any, Any]]:
+        """Raises InternalError: entries that are on disk stay there."""
+        raise InternalError(f"state {self._spec.name!r} has left memory already")
 
     def settle(self, budget: int) -> int:
-        return self._generations.settle(budget)
+        return self.generations.settle(budget)
+
+    def _note_some(self, entry: Any, value: Any) -> None:
+        """Measures some of the entries that are read one by one."""
+        if self._store.database.reads % _MEASURED_EACH == 0:
+            self.weight.note(entry, value)
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         entry_of, revive = self._row_keys.entry_of, self._spec.revive
@@ -112,47 +143,54 @@ class RocksFlatCells(_StoredCells):
 
     def get(self, entry: Any) -> Any:
         value = self._cached(entry)
-        if value is MISSING and not self._generations.is_complete:
+        if value is MISSING and not self.generations.is_complete:
             payload = self._store.database.read(self._row_keys.of(entry))
             value = TOMBSTONE if payload is None else self._spec.revive(payload)
-            self._generations.layers[0][entry] = value
-            self._generations.grew()
+            self._note_some(entry, value)
+            self._remember(entry, value)
         return MISSING if value is TOMBSTONE else value
 
     def may_have(self, entry: Any) -> bool:
         value = self._cached(entry)
         if value is MISSING:
-            return not self._generations.is_complete
+            return not self.generations.is_complete
         return value is not TOMBSTONE
 
     def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
-        if self._generations.is_complete:
+        if self.generations.is_complete:
             return
-        layers = [*above, *self._generations.layers]
-        misses = [entry for entry in set(entries) if not any(entry in layer for layer in layers)]
+        misses = set(entries)
+        for layer in (*above, *self.generations.layers):
+            misses = misses.difference(layer)  # a look-up in the dict for each that is left
         if not misses:
             return
-        payloads = self._store.database.read_many(list(map(self._row_keys.of, misses)))
-        revive = self._spec.revive
-        self._generations.layers[0].update(
-            (entry, TOMBSTONE if payload is None else revive(payload))
+        payloads = self._store.database.read_many(self._row_keys.of_all(misses))
+        values = iter(self._spec.revive_all([p for p in payloads if p is not None]))
+        found = {
+            entry: TOMBSTONE if payload is None else next(values)
             for entry, payload in zip(misses, payloads, strict=True)
-        )
-        self._generations.grew(len(misses))
+        }
+        self.generations.layers[0].update(found)
+        self.weight.note_newest(found)
+        self.generations.grew(self.weight.of(len(found)))
 
     def absorb(self, layer: FlatLayer, rows: int) -> None:
-        self._generations.push(layer, rows)
+        self.weight.note_newest(layer)
+        self.generations.push(layer, self.weight.of(rows))
 
     def _cached(self, entry: Any) -> Any:
-        layers = self._generations.layers
+        layers = self.generations.layers
         for position, layer in enumerate(layers):
             value = layer.get(entry, MISSING)
             if value is not MISSING:
                 if position > 1:
-                    layers[0][entry] = value
-                    self._generations.grew()
+                    self._remember(entry, value)
                 return value
         return MISSING
+
+    def _remember(self, entry: Any, value: Any) -> None:
+        self.generations.layers[0][entry] = value
+        self.generations.grew(self.weight.of(1))
 
 
 class RocksNestedCells(_StoredCells):
@@ -177,6 +215,7 @@ class RocksNestedCells(_StoredCells):
         if value is MISSING and self._has_rows(outer):
             payload = self._store.database.read(self._row_keys.of((outer, inner)))
             value = TOMBSTONE if payload is None else self._spec.revive(payload)
+            self._note_some(inner, value)
             self._remember(outer, inner, value)
         return MISSING if value is TOMBSTONE else value
 
@@ -187,19 +226,27 @@ class RocksNestedCells(_StoredCells):
         return value is not TOMBSTONE
 
     def scan(self, outer: Any) -> Mapping[Any, Any]:
-        if self._generations.is_complete:
+        if self.generations.is_complete:
             return self._cached_scan(outer)
         if not self._has_rows(outer):
             return NOTHING
-        prefix, revive = self._row_keys.outer_prefix(outer), self._spec.revive
-        start = len(prefix)
-        found = {
-            decode(row_key[start:]): revive(payload)
-            for row_key, payload in self._store.database.scan(prefix)
-        }
+        found = dict(self.stored(outer))
         if not found and self._known is not None:
             self._known.discard(outer)
         return found
+
+    def layers_of(self, outer: Any) -> list[Entries]:
+        if self.generations.is_complete:
+            layers = reversed(self.generations.layers)
+            return [layer[outer] for layer in layers if outer in layer]
+        return [_StoredEntries(self, outer)] if self._has_rows(outer) else []
+
+    def stored(self, outer: Any) -> Iterator[tuple[Any, Any]]:
+        """The entries of `outer` that the database has."""
+        prefix, revive = self._row_keys.outer_prefix(outer), self._spec.revive
+        start = len(prefix)
+        for row_key, payload in self._store.database.scan(prefix):
+            yield decode(row_key[start:]), revive(payload)
 
     def outers(self) -> set[Any]:
         prefixes = self._store.database.prefixes(self._row_keys.prefix, cut_outer)
@@ -208,16 +255,17 @@ class RocksNestedCells(_StoredCells):
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         if self._known is not None:
             self._known.update(layer)
-        self._generations.push(layer, rows)
+        self.weight.note_newest(layer)
+        self.generations.push(layer, self.weight.of(rows))
 
     def _has_rows(self, outer: Any) -> bool:
         """Whether the database may know more of `outer` than the cache."""
-        if self._generations.is_complete:
+        if self.generations.is_complete:
             return False
         return self._known is None or outer in self._known
 
     def _cached(self, outer: Any, inner: Any) -> Any:
-        for position, layer in enumerate(self._generations.layers):
+        for position, layer in enumerate(self.generations.layers):
             inners = layer.get(outer)
             if inners is not None:
                 value = inners.get(inner, MISSING)
@@ -228,16 +276,29 @@ class RocksNestedCells(_StoredCells):
         return MISSING
 
     def _remember(self, outer: Any, inner: Any, value: Any) -> None:
-        self._generations.layers[0].setdefault(outer, {})[inner] = value
-        self._generations.grew()
+        self.generations.layers[0].setdefault(outer, {})[inner] = value
+        self.generations.grew(self.weight.of(1))
 
     def _cached_scan(self, outer: Any) -> Mapping[Any, Any]:
         merged: dict[Any, Any] = {}
-        for layer in reversed(self._generations.layers):
+        for layer in reversed(self.generations.layers):
             inners = layer.get(outer)
             if inners is not None:
                 merged.update(inners)
         return {inner: value for inner, value in merged.items() if value is not TOMBSTONE}
+
+
+class _StoredEntries:
+    """The rows of one outer, read when asked for and as they are then."""
+
+    __slots__ = ("_cells", "_outer")
+
+    def __init__(self, cells: RocksNestedCells, outer: Any) -> None:
+        self._cells = cells
+        self._outer = outer
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        return self._cells.stored(self._outer)
 
 
 def _free(layer: dict[Any, Any], is_nested: bool, budget: int) -> int:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from rocksdict import (
@@ -29,91 +30,122 @@ from rocksdict import (
 )
 
 from streamlet.errors import TransientError
+from streamlet.state.heap import HeapStore
 from streamlet.state.layout import StateSpec
 from streamlet.state.rocks_cells import RocksFlatCells, RocksNestedCells
 from streamlet.state.row_keys import ID_BYTES, RowKeys, end_of_range
 from streamlet.state.rows import row_keys
+from streamlet.state.store import FlatCells, NestedCells
 
 WRITE_BATCH_ROWS: Final = 256
 _PAGE_ROWS: Final = 64
-_INGEST_ROWS: Final = 200_000
-_INGEST_BYTES: Final = 64 << 20
-_ENTRY_BYTES: Final = 250
-"""What a small cached entry takes in Python: its key, its value, its place in a dict."""
+_INGEST_ROWS: Final = 16_384
+_INGEST_BYTES: Final = 256 << 20
+_ROW_BYTES: Final = 250
+"""What a restored row takes in Python: its key, its value, its place in a dict."""
 _OBJECT_FACTOR: Final = 4
 """How much more memory a decoded value takes than its encoding, roughly."""
-_FIRST_GUESS_BYTES: Final = 100
 
 
 class RocksStore:
-    """One database for all tables of a subtask; half of the memory caches decoded entries."""
+    """One database for all tables of a subtask.
+
+        in memory, as on the heap ---(three quarters of it are used)---> evicting
+
+    While everything fits, nothing goes into the database: the checkpoint is the only copy on disk.
+    Afterwards a quarter of the memory holds clean entries, a quarter dirty and frozen ones, and
+    RocksDB has the other half for its blocks and its write buffers.
+    """
+
+    is_bounded = True
 
     def __init__(self, directory: Path, memory_bytes: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._options = _options(memory_bytes)
         self.database = Database(directory / "db", self._options)
-        self._cache_bytes = memory_bytes // 2
+        self.clean_bytes = memory_bytes // 4
+        self._dirty_bytes = memory_bytes // 8
+        self._memory_bytes = memory_bytes * 3 // 4
+        self._heap: HeapStore | None = HeapStore()
         self._cells: list[RocksFlatCells | RocksNestedCells] = []
         self._ids: dict[str, bytes] = {}
         self._restored: set[str] = set()
-        self._arriving: list[pa.RecordBatch] = []
+        self._arriving: list[tuple[str, pa.RecordBatch]] = []
+        self._arriving_bytes = 0
         self._ingested = 0
-        self._written_rows = 1
-        self._written_bytes = _FIRST_GUESS_BYTES
+        self._age = 0
+        self.held_bytes = 0
+        """About how much memory the clean entries of all tables take."""
 
-    def flat(self, spec: StateSpec) -> RocksFlatCells:
-        cells = RocksFlatCells(spec, self._row_keys(spec), self, spec.name in self._restored)
+    def flat(self, spec: StateSpec) -> FlatCells:
+        if self._heap is not None:
+            return self._heap.flat(spec)
+        cells = RocksFlatCells(spec, self._row_keys(spec), self, self._has_rows_of(spec.name))
         self._cells.append(cells)
         return cells
 
-    def nested(self, spec: StateSpec) -> RocksNestedCells:
-        cells = RocksNestedCells(spec, self._row_keys(spec), self, spec.name in self._restored)
+    def nested(self, spec: StateSpec) -> NestedCells:
+        if self._heap is not None:
+            return self._heap.nested(spec)
+        cells = RocksNestedCells(spec, self._row_keys(spec), self, self._has_rows_of(spec.name))
         self._cells.append(cells)
         return cells
 
     def load(self, name: str, rows: pa.RecordBatch) -> None:
-        self._restored.add(name)
-        prefix = pa.scalar(self._id(name), pa.binary())
-        keys = pc.binary_join_element_wise(prefix, row_keys(rows), b"")
-        self._arriving.append(
-            pa.record_batch(
-                [keys, rows.column("value"), rows.column("deleted")], ["key", "value", "deleted"]
-            )
-        )
-        rows_so_far = sum(batch.num_rows for batch in self._arriving)
-        bytes_so_far = sum(batch.nbytes for batch in self._arriving)
-        if rows_so_far >= _INGEST_ROWS or bytes_so_far >= _INGEST_BYTES:
+        self._arriving.append((name, rows))
+        self._arriving_bytes += rows.column("value").nbytes * _OBJECT_FACTOR
+        self._arriving_bytes += rows.num_rows * _ROW_BYTES
+        if self._heap is not None and self._arriving_bytes > self._memory_bytes:
+            self._heap = None
+        if self._heap is None and self._arriving_bytes > _INGEST_BYTES:
             self._ingest()
 
     def loaded(self) -> None:
-        if self._arriving:
+        if self._heap is None:
             self._ingest()
+            return
+        for name, rows in self._arriving:
+            self._heap.load(name, rows)
+        self._arriving = []
 
     def keep(self, name: str, rows: pa.RecordBatch) -> None:
         """Called from a background thread, one at a time; readers look into frozen layers first."""
+        if self._heap is not None:
+            return
         state_id = self._id(name)
-        values = rows.column("value").to_pylist()
         self.database.write(
             [state_id + key for key in row_keys(rows).to_pylist()],
-            values,
+            rows.column("value").to_pylist(),
             rows.column("deleted").to_pylist(),
         )
-        self._written_rows += len(values)
-        self._written_bytes += sum(map(len, values))
 
-    def room(self) -> int:
-        """How many entries memory should hold, clean ones of all tables together."""
-        average = self._written_bytes // self._written_rows
-        return self._cache_bytes // (_ENTRY_BYTES + _OBJECT_FACTOR * average) // 2
+    def wants_spill(self, dirty_bytes: int) -> bool:
+        if self._heap is None:
+            return dirty_bytes > self._dirty_bytes
+        return dirty_bytes + self._heap.clean_bytes() > self._memory_bytes
 
-    def room_per_table(self) -> int:
-        return self.room() // max(1, len(self._cells))
+    def begins_to_evict(self) -> bool:
+        if self._heap is None:
+            return False
+        self._arriving = self._heap.take_waiting()
+        self._heap = None
+        return True
 
-    def wants_spill(self, dirty: int) -> bool:
-        return dirty > self.room()
+    def grew(self, size_bytes: int) -> None:
+        """Called when clean entries came into memory: evicts the oldest of all tables."""
+        self.held_bytes += size_bytes
+        while self.held_bytes > self.clean_bytes and self._evict():
+            pass
+
+    def next_age(self) -> int:
+        """A number that grows."""
+        self._age += 1
+        return self._age
 
     def settle(self, budget: int) -> None:
+        if self._heap is not None:
+            self._heap.settle(budget)
         for cells in self._cells:
             if budget <= 0:
                 return
@@ -121,7 +153,23 @@ class RocksStore:
 
     def close(self) -> None:
         self._cells.clear()
+        self._heap = None
         self.database.close()
+
+    def _has_rows_of(self, name: str) -> bool:
+        """Whether the database has rows of a restored state; it may have waited for being asked."""
+        if any(name == waiting for waiting, _ in self._arriving):
+            self._ingest()
+        return name in self._restored
+
+    def _evict(self) -> bool:
+        """Evicts one generation; False: there is none."""
+        tables = [cells.generations for cells in self._cells]
+        ages = [(age, i) for i, table in enumerate(tables) if (age := table.oldest_age())]
+        if not ages:
+            return False
+        self.held_bytes -= tables[min(ages)[1]].evict()
+        return True
 
     def _id(self, name: str) -> bytes:
         return self._ids.setdefault(name, len(self._ids).to_bytes(ID_BYTES, "big"))
@@ -131,31 +179,36 @@ class RocksStore:
 
     def _ingest(self) -> None:
         """Writes what arrived as one sorted file; of equal keys the last counts."""
-        table = pa.Table.from_batches(self._arriving).combine_chunks()
-        self._arriving = []
-        self._written_rows += table.num_rows
-        self._written_bytes += table["value"].nbytes
-        table = table.take(pc.sort_indices(table, [("key", "ascending")]))
-        keys = table["key"].to_pylist()
+        if not self._arriving:
+            return
+        table = pa.Table.from_batches([self._stored(name, rows) for name, rows in self._arriving])
+        self._restored.update(name for name, _ in self._arriving)
+        self._arriving, self._arriving_bytes = [], 0
+        table = table.combine_chunks().sort_by("key")
+        is_last = np.ones(table.num_rows, bool)
+        keys = table["key"].combine_chunks()
+        is_last[:-1] = pc.not_equal(keys[:-1], keys[1:]).to_numpy(zero_copy_only=False)
+        table = table.filter(pa.array(is_last))  # the sort is stable
         path = self._directory / f"restore-{self._ingested}.sst"
         self._ingested += 1
         writer = SstFileWriter(options=self._options)
         writer.open(str(path))
-        for key, following, value, deleted in zip(
-            keys,
-            [*keys[1:], None],
-            table["value"].to_pylist(),
-            table["deleted"].to_pylist(),
-            strict=True,
-        ):
-            if key == following:
-                continue  # the sort is stable: a later row of this key comes next
-            if deleted:
-                del writer[key]
-            else:
-                writer[key] = value
+        for batch in table.to_batches(max_chunksize=_INGEST_ROWS):
+            keys, values, deleted = (column.to_pylist() for column in batch.columns)
+            for key, value, is_gone in zip(keys, values, deleted, strict=True):
+                if is_gone:
+                    del writer[key]
+                else:
+                    writer[key] = value
         writer.finish()
         self.database.ingest(path)
+
+    def _stored(self, name: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows as the database has them."""
+        prefix = pa.scalar(self._id(name), pa.binary())
+        keys = pc.binary_join_element_wise(prefix, row_keys(rows), b"")
+        columns = [keys, rows.column("value"), rows.column("deleted")]
+        return pa.record_batch(columns, ["key", "value", "deleted"])
 
 
 class Database:

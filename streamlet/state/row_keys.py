@@ -10,11 +10,11 @@ of its own key groups only, and without them a window is one range instead of on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from streamlet.errors import InternalError
-from streamlet.state.codec import decode, encode
+from streamlet.state.codec import decode, encode, encode_all
 from streamlet.state.layout import Layout
 
 ID_BYTES: Final = 2
@@ -38,6 +38,11 @@ class RowKeys:
         else:
             self.of = lambda entry: prefix + encode(entry[0]) + encode(entry[1])
             self._to_entry = _pair
+
+    def of_all(self, keys: Iterable[Any]) -> list[bytes]:
+        """`of` each key of a KEY table."""
+        prefix = self.prefix
+        return [prefix + encoded for encoded in encode_all(keys)]
 
     def entry_of(self, row_key: bytes) -> Any:
         """The entry that `of` gave this row key for."""

@@ -9,11 +9,13 @@ TIMER    key                  timestamp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
+from operator import itemgetter
 from typing import Any, Final
 from zlib import crc32
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,19 +41,48 @@ def encoded(
     spec: StateSpec, layer: dict[Any, Any], max_parallelism: int, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     """The entries of one frozen layer, up to `batch_rows` at a time."""
-    entries = _flat_entries(spec, layer) if spec.layout.is_flat else _nested_entries(spec, layer)
-    while chunk := list(islice(entries, batch_rows)):
-        yield _batch(spec, chunk, max_parallelism)
+    firsts, seconds, values = _columns_of(spec, layer)
+    while first := list(islice(firsts, batch_rows)):
+        second = list(islice(seconds, len(first)))
+        yield _batch(spec, first, second, list(islice(values, len(first))), max_parallelism)
 
 
 def decoded(spec: StateSpec, rows: pa.RecordBatch) -> Iterator[tuple[Any, Any]]:
     """Entry and value or TOMBSTONE of each row; a nested entry is `(outer, inner)`."""
-    revive = spec.revive
-    entry_of = _ENTRY_OF[spec.layout]
-    for key, namespace, map_key, value, deleted in zip(
-        *(rows.column(name).to_pylist() for name in _ENTRY_COLUMNS), strict=True
-    ):
-        yield entry_of(key, namespace, map_key), TOMBSTONE if deleted else revive(value)
+    return zip(_entries(spec.layout, rows), _values(spec, rows), strict=True)
+
+
+def _values(spec: StateSpec, rows: pa.RecordBatch) -> list[Any]:
+    payloads, deleted = _pylist(rows, "value"), rows.column("deleted")
+    if not pc.any(deleted).as_py():
+        return spec.revive_all(payloads)
+    is_gone = deleted.to_pylist()
+    live = iter(spec.revive_all([p for p, gone in zip(payloads, is_gone, strict=True) if not gone]))
+    return [TOMBSTONE if gone else next(live) for gone in is_gone]
+
+
+def _entries(layout: Layout, rows: pa.RecordBatch) -> Iterable[Any]:
+    keys = map(decode, _pylist(rows, "key"))
+    if layout is Layout.KEY:
+        return keys
+    if layout is Layout.WINDOW:
+        return zip(_decoded_distinct(rows, "namespace"), keys, strict=True)
+    seconds = map(decode, _pylist(rows, "map_key"))
+    if layout is Layout.TIMER:
+        return zip(seconds, keys, strict=True)
+    return zip(_decoded_distinct(rows, "key"), seconds, strict=True)
+
+
+def _decoded_distinct(rows: pa.RecordBatch, column: str) -> list[Any]:
+    """The column decoded, each of its values once: outers have many rows."""
+    encoded = rows.column(column).dictionary_encode()
+    outers = list(map(decode, encoded.dictionary.to_pylist()))
+    return list(map(outers.__getitem__, encoded.indices.to_pylist()))
+
+
+def _pylist(rows: pa.RecordBatch, column: str) -> list[bytes]:
+    values: list[bytes] = rows.column(column).to_pylist()
+    return values
 
 
 def by_state(batch: pa.RecordBatch, key_groups: range) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -98,69 +129,70 @@ def row_keys(rows: pa.RecordBatch) -> pa.BinaryArray:
     return joined
 
 
-def key_groups_of(keys: list[bytes], max_parallelism: int) -> pa.Array:
+def key_groups_of(keys: Sequence[bytes], max_parallelism: int) -> pa.Array:
     """`keys.key_group` of encoded keys, without a Python step per key but the crc32."""
-    hashes = pa.array(map(crc32, keys), pa.uint32())
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        hashes = pc.bit_wise_xor(hashes, pc.shift_right(hashes, pa.scalar(shift, pa.uint32())))
-        hashes = pc.multiply(hashes, pa.scalar(factor, pa.uint32()))
-    hashes = pc.bit_wise_xor(hashes, pc.shift_right(hashes, pa.scalar(16, pa.uint32())))
-    divisor = pa.scalar(max_parallelism, pa.uint32())
-    remainders = pc.subtract(hashes, pc.multiply(pc.divide(hashes, divisor), divisor))
-    return remainders.cast(pa.uint16())
+    mixed = np.fromiter(map(crc32, keys), np.uint32, len(keys))
+    mixed ^= mixed >> 16
+    mixed *= np.uint32(0x85EBCA6B)
+    mixed ^= mixed >> 13
+    mixed *= np.uint32(0xC2B2AE35)
+    mixed ^= mixed >> 16
+    return pa.array((mixed % np.uint32(max_parallelism)).astype(np.uint16))
 
 
-_ENTRY_COLUMNS: Final = ("key", "namespace", "map_key", "value", "deleted")
-
-_ENTRY_OF: Final[dict[Layout, Callable[[bytes, bytes, bytes], Any]]] = {
-    Layout.KEY: lambda key, namespace, map_key: decode(key),
-    Layout.MAP: lambda key, namespace, map_key: (decode(key), decode(map_key)),
-    Layout.WINDOW: lambda key, namespace, map_key: (decode(namespace), decode(key)),
-    Layout.TIMER: lambda key, namespace, map_key: (decode(map_key), decode(key)),
-}
-
-
-def _flat_entries(spec: StateSpec, layer: dict[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
+def _columns_of(
+    spec: StateSpec, layer: dict[Any, Any]
+) -> tuple[Iterator[Any], Iterator[Any], Iterator[Any]]:
+    """What `_batch` takes, entry by entry; an outer is encoded once, whatever its size."""
     if spec.layout is Layout.KEY:
-        return zip(layer, repeat(None), layer.values())
-    return ((key, timestamp, value) for (timestamp, key), value in layer.items())
-
-
-def _nested_entries(spec: StateSpec, layer: dict[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
-    """(inner, encoded outer, value): an outer is encoded once, whatever its size."""
-    return chain.from_iterable(
-        zip(inners, repeat(encode(outer)), inners.values()) for outer, inners in layer.items()
+        return iter(layer), repeat(b""), iter(layer.values())
+    if spec.layout is Layout.TIMER:
+        return map(itemgetter(1), layer), map(itemgetter(0), layer), iter(layer.values())
+    return (
+        chain.from_iterable(layer.values()),
+        chain.from_iterable(repeat(encode(outer), len(inners)) for outer, inners in layer.items()),
+        chain.from_iterable(inners.values() for inners in layer.values()),
     )
 
 
 def _batch(
-    spec: StateSpec, chunk: list[tuple[Any, Any, Any]], max_parallelism: int
+    spec: StateSpec,
+    first: list[Any],
+    second: list[Any],
+    values: list[Any],
+    max_parallelism: int,
 ) -> pa.RecordBatch:
-    first, second, values = zip(*chunk, strict=True)
-    nothing = pa.repeat(pa.scalar(b"", pa.binary()), len(chunk))
-    keys, namespaces, map_keys = nothing, nothing, nothing
+    """Rows of entries: `first` is to be encoded, `second` is, but for a timer's timestamp."""
+    keys = encode_all(first)
+    namespaces = map_keys = None
     if spec.layout is Layout.MAP:
-        keys, map_keys = second, encode_all(first)
+        keys, map_keys = second, keys
     elif spec.layout is Layout.WINDOW:
-        keys, namespaces = encode_all(first), second
+        namespaces = second
     elif spec.layout is Layout.TIMER:
-        keys, map_keys = encode_all(first), encode_all(second)
-    else:
-        keys = encode_all(first)
+        map_keys = encode_all(second)
     columns = [
-        pa.repeat(pa.scalar(spec.name, pa.string()), len(chunk)),
+        pa.repeat(pa.scalar(spec.name, pa.string()), len(first)),
         key_groups_of(keys, max_parallelism),
-        *(pa.array(part, pa.binary()) for part in (keys, namespaces, map_keys)),
+        *(_binary(column, len(first)) for column in (keys, namespaces, map_keys)),
         pa.array(_payloads(spec, values), pa.binary()),
         pa.array([value is TOMBSTONE for value in values], pa.bool_()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=STATE_ROWS)
 
 
-def _payloads(spec: StateSpec, values: tuple[Any, ...]) -> list[bytes]:
-    payload = spec.payload
+def _binary(column: list[bytes] | None, size: int) -> pa.Array:
+    if column is None:
+        return pa.repeat(pa.scalar(b"", pa.binary()), size)
+    return pa.array(column, pa.binary())
+
+
+def _payloads(spec: StateSpec, values: list[Any]) -> list[bytes]:
     try:
-        return [b"" if value is TOMBSTONE else payload(value) for value in values]
+        if type(TOMBSTONE) not in set(map(type, values)):
+            return spec.payloads(values)
+        live = iter(spec.payloads([value for value in values if value is not TOMBSTONE]))
+        return [b"" if value is TOMBSTONE else next(live) for value in values]
     except Exception as error:
         note_place(error, f"while writing state {spec.name!r} into a checkpoint")
         raise

@@ -20,7 +20,7 @@ from streamlet.state.descriptors import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
-from streamlet.state.layout import MISSING, TOMBSTONE
+from streamlet.state.layout import MISSING, Absent
 from streamlet.state.log import StateLog
 from streamlet.state.tables import FlatTable
 
@@ -32,7 +32,7 @@ V = TypeVar("V", default=Any)
 class ValueState(Generic[T]):
     """One value per key."""
 
-    __slots__ = ("_codec", "_default", "_name", "_table", "_takes_atoms", "_log")  # noqa: RUF023
+    __slots__ = ("_codec", "_default", "_name", "_table", "_takes_as_is", "_log")  # noqa: RUF023
 
     def __init__(
         self, descriptor: ValueStateDescriptor[T], log: StateLog, table: FlatTable
@@ -41,17 +41,15 @@ class ValueState(Generic[T]):
         self._table = table
         self._name = descriptor.name
         self._codec = descriptor.codec
-        self._takes_atoms = ATOMS if descriptor.codec is DEFAULT_CODEC else frozenset[type]()
+        self._takes_as_is = kept_as_is(descriptor.codec)
         self._default = _kept_default(descriptor)
 
     def value(self) -> T:
         """The value of the current key, or the default."""
         kept = self._table.dirty.get(self._log.key, MISSING)
-        if kept is MISSING:
-            kept = self._table.load(self._log.key)
-        if kept is MISSING or kept is TOMBSTONE:
-            kept = self._default
-        if type(kept) is Encoded:
+        if kept.__class__ is Absent:
+            kept = self._table.get(self._log.key, self._default)
+        if kept.__class__ is Encoded:
             kept = self._codec.decode(kept.payload)
         return kept  # type: ignore[no-any-return]
 
@@ -59,7 +57,7 @@ class ValueState(Generic[T]):
         """Sets the value; None clears it (ST-2)."""
         if value is None:
             self._table.remove(self._log.key)
-        elif type(value) in self._takes_atoms:
+        elif type(value) in self._takes_as_is:
             self._table.dirty[self._log.key] = value
         else:
             self._table.dirty[self._log.key] = kept_value(value, self._codec, self._name)
@@ -163,6 +161,11 @@ def _kept_default(descriptor: ValueStateDescriptor[Any]) -> Any:
     if descriptor.default is None:
         return None
     return kept_value(descriptor.default, descriptor.codec, descriptor.name)
+
+
+def kept_as_is(codec: Codec) -> frozenset[type]:
+    """The types whose values `keep` gives back as they are, without being asked."""
+    return ATOMS if codec is DEFAULT_CODEC else frozenset()
 
 
 def kept_value(value: Any, codec: Codec, name: str) -> Any:

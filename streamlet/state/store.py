@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from streamlet.errors import ConfigError
+from streamlet.state.footprint import Weight
 from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
+from streamlet.state.pieces import Entries
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +26,8 @@ NOTHING: Final[Mapping[Any, Any]] = {}
 class FlatCells(Protocol):
     """The clean entries of a flat table. Only the loop thread calls it."""
 
+    weight: Weight
+
     def get(self, entry: Any) -> Any:
         """The value or MISSING."""
 
@@ -35,6 +39,9 @@ class FlatCells(Protocol):
 
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
+
+    def take_layers(self) -> list[FlatLayer]:
+        """What is in memory, oldest first; the cells are not used any more."""
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """All live entries; nothing may change meanwhile."""
@@ -49,6 +56,8 @@ class FlatCells(Protocol):
 class NestedCells(Protocol):
     """The clean entries of a nested table. Only the loop thread calls it."""
 
+    weight: Weight
+
     def get(self, outer: Any, inner: Any) -> Any:
         """The value or MISSING."""
 
@@ -58,11 +67,17 @@ class NestedCells(Protocol):
     def scan(self, outer: Any) -> Mapping[Any, Any]:
         """All live entries of `outer`; the caller must not change the mapping."""
 
+    def layers_of(self, outer: Any) -> list[Entries]:
+        """The same as layers, oldest first, with removed entries; quick. See `NestedTable`."""
+
     def outers(self) -> set[Any]:
         """Every outer with a live entry."""
 
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
+
+    def take_layers(self) -> list[NestedLayer]:
+        """What is in memory, oldest first; the cells are not used any more."""
 
     def items(self) -> Iterator[tuple[tuple[Any, Any], Any]]:
         """All live entries as ((outer, inner), value); nothing may change meanwhile."""
@@ -76,6 +91,9 @@ class NestedCells(Protocol):
 
 class Store(Protocol):
     """Keeps the clean entries of all tables of one keyed subtask."""
+
+    is_bounded: bool
+    """Whether `wants_spill` must be asked."""
 
     def flat(self, spec: StateSpec) -> FlatCells:
         """The cells of a new flat table, with what `load` brought under its name."""
@@ -92,8 +110,12 @@ class Store(Protocol):
     def keep(self, name: str, rows: pa.RecordBatch) -> None:
         """Rows of a frozen generation as they are written; called from a background thread."""
 
-    def wants_spill(self, dirty: int) -> bool:
-        """True when so many dirty entries are more than memory should hold."""
+    def wants_spill(self, dirty_bytes: int) -> bool:
+        """True when so many bytes of dirty entries are more than memory should hold."""
+
+    def begins_to_evict(self) -> bool:
+        """Asked when it wants to spill. True once: all that is clean must be frozen, given to
+        `keep` and put into new cells."""
 
     def settle(self, budget: int) -> None:
         """Up to about `budget` entries of deferred work, between two batches."""

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
 from streamlet.errors import InternalError
 from streamlet.state.codec import encode
+from streamlet.state.footprint import entries_in
 from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
+from streamlet.state.pieces import PIECE, Entries
 from streamlet.state.store import (
     FlatCells,
     FlatLayer,
@@ -27,19 +29,21 @@ from streamlet.state.store import (
     walk_nested,
 )
 
-_COUNTED_OUTERS: Final = 1_024
+_WEIGHED_EVERY: Final = 16
+"""A value may grow where it is: now and then it is looked at although there is no new entry."""
 
 
 class _Table(ABC):
     """What both kinds of tables have in common: the order of the layers."""
 
-    __slots__ = ("_cells", "_frozen", "dirty", "spec")
+    __slots__ = ("_asked", "_cells", "_frozen", "_weighed", "dirty", "spec")
 
     def __init__(self, spec: StateSpec, cells: FlatCells | NestedCells) -> None:
         self.spec = spec
         self.dirty: dict[Any, Any] = {}
         self._frozen: list[dict[Any, Any]] = []
         self._cells = cells
+        self._weighed = self._asked = 0
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """All live entries with their values, in no particular order; none may change meanwhile."""
@@ -67,8 +71,37 @@ class _Table(ABC):
         layer = self.dirty
         if layer:
             self.dirty = {}
+            self._weighed = 0
             self._frozen.insert(0, layer)
         return layer
+
+    def has_frozen(self) -> bool:
+        """Whether a frozen layer is not yet retired or thawed."""
+        return bool(self._frozen)
+
+    def freeze_clean(self, cells: FlatCells | NestedCells) -> list[dict[Any, Any]]:
+        """Leaves the cells for others, empty ones; what they held, oldest first, is now frozen.
+
+        Nothing else may be frozen.
+        """
+        clean = self._cells.take_layers()
+        cells.weight = self._cells.weight
+        self._cells = cells
+        self._frozen = clean[::-1]
+        return clean
+
+    def dirty_bytes(self) -> int:
+        """About how much memory the dirty entries take; quick."""
+        entries = self.dirty_entries()
+        self._asked += 1
+        if entries > self._weighed or self._asked % _WEIGHED_EVERY == 0:
+            self._weighed = entries
+            self._cells.weight.note_newest(self.dirty)
+        return self._cells.weight.of(entries)
+
+    @abstractmethod
+    def dirty_entries(self) -> int:
+        """How many entries are dirty, about."""
 
     def retire(self, layer: dict[Any, Any], rows: int) -> None:
         """The layer was written: hands it to the cells."""
@@ -159,7 +192,10 @@ class FlatTable(_Table):
         self.dirty = layer
 
     def _may_lie_below(self, entry: Any) -> bool:
-        return any(entry in layer for layer in self._frozen) or self._cells.may_have(entry)
+        for layer in self._frozen:
+            if entry in layer:
+                return True
+        return self._cells.may_have(entry)
 
     def _overlay(self) -> FlatLayer:
         overlay: FlatLayer = {}
@@ -183,13 +219,10 @@ class NestedTable(_Table):
 
     def load(self, outer: Any, inner: Any) -> Any:
         """The value below `dirty`, or MISSING. An owned value must not be changed."""
-        for layer in self._frozen:
-            inners = layer.get(outer)
-            if inners is not None:
-                value = inners.get(inner, MISSING)
-                if value is not MISSING:
-                    return MISSING if value is TOMBSTONE else value
-        return self._cells.get(outer, inner)
+        value = self._frozen_value(outer, inner)
+        if value is MISSING:
+            return self._cells.get(outer, inner)
+        return MISSING if value is TOMBSTONE else value
 
     def get(self, outer: Any, inner: Any, default: Any = None) -> Any:
         """The value or `default`. An owned value must not be changed."""
@@ -246,6 +279,18 @@ class NestedTable(_Table):
                 live.sort(key=lambda item: encode(item[0]))
         return live
 
+    def layers_of(self, outer: Any) -> list[Entries]:
+        """What `outer` consists of, oldest layer first, for a reader that takes its time.
+
+        The layers stay as they are while nothing is put, dropped or settled, although a background
+        write may end meanwhile: a layer that is retired only moves, one that is thawed is copied.
+        """
+        layers = self._cells.layers_of(outer)
+        for layer in (*reversed(self._frozen), self.dirty):
+            if inners := layer.get(outer):
+                layers.append(inners)
+        return layers
+
     def outers(self) -> list[Any]:
         """Every outer with a live entry, ascending as in `scan`."""
         touched: set[Any] = set(self.dirty).union(*self._frozen)
@@ -270,11 +315,38 @@ class NestedTable(_Table):
         else:
             self.dirty.pop(outer, None)
 
+    def dropping(self, outer: Any, inners: list[Any]) -> Iterator[int]:
+        """As `drop`, giving the size of each piece; `inners` has all that live, and is emptied.
+
+        Were a write to fail in between and its entries to be dirty again, what is removed stays so.
+        """
+        while inners:
+            piece = inners[-PIECE:]
+            del inners[-PIECE:]
+            self._remove_all(outer, piece)
+            yield len(piece)
+
+    def _remove_all(self, outer: Any, inners: list[Any]) -> None:
+        below: list[Any] = [layer[outer] for layer in self._frozen if outer in layer]
+        below += self._cells.layers_of(outer)
+        dirty = self.dirty.setdefault(outer, {})
+        if all(isinstance(layer, dict) for layer in below):
+            dead = {i for i in inners if any(i in layer for layer in below)} if below else set()
+        else:
+            dead = set(inners)  # removing from disk what may not be there is cheaper than looking
+        dirty.update(dict.fromkeys(dead, TOMBSTONE))
+        if not below and len(dirty) <= len(inners):
+            dirty = {}
+        elif len(dead) < len(inners):
+            for inner in inners:
+                if inner not in dead:
+                    dirty.pop(inner, None)
+        if not dirty:
+            del self.dirty[outer]
+
     def dirty_entries(self) -> int:
         """How many entries are dirty; an estimate when there are very many outers."""
-        outers = len(self.dirty)
-        counted = sum(map(len, islice(self.dirty.values(), _COUNTED_OUTERS)))
-        return counted if outers <= _COUNTED_OUTERS else counted * outers // _COUNTED_OUTERS
+        return entries_in(self.dirty)
 
     def thaw(self, layer: NestedLayer) -> None:
         """The layer was not written: what nothing newer covers is dirty again."""
@@ -284,15 +356,14 @@ class NestedTable(_Table):
             covers = [later[outer] for later in newer if outer in later]
             if covers:
                 inners = {i: v for i, v in inners.items() if not any(i in c for c in covers)}
-            inners.update(dirty.get(outer, {}))
+            if outer in dirty:
+                inners = {**inners, **dirty[outer]}  # a copy: a firing may be reading the layer
             if inners:
                 dirty[outer] = inners
 
     def _may_lie_below(self, outer: Any, inner: Any) -> bool:
-        for layer in self._frozen:
-            inners = layer.get(outer)
-            if inners is not None and inner in inners:
-                return True
+        if self._frozen_value(outer, inner) is not MISSING:
+            return True
         return self._cells.may_have(outer, inner)
 
     def _frozen_value(self, outer: Any, inner: Any) -> Any:

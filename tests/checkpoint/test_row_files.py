@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,3 +168,19 @@ def test_parquet_file_of_something_else_is_refused(tmp_path: Path, table: pa.Tab
     entry = write_rows(RealDisk(), path, tmp_path, table.to_batches(), 1, table.schema)
     with pytest.raises(RestoreError, match=r"foreign\.parquet"):
         read_file(RealDisk(), tmp_path, entry)
+
+
+def test_small_batches_share_a_row_group(tmp_path: Path) -> None:
+    batches = [batch_of([("s", 1, b"%d-%d" % (i, j), b"v") for j in range(10)]) for i in range(50)]
+    entry = write_rows(RealDisk(), tmp_path / "rows.parquet", tmp_path, batches, 1)
+    assert pq.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 1
+    read = read_file(RealDisk(), tmp_path, entry)
+    assert read.equals(pa.Table.from_batches(batches))
+
+
+def test_large_values_do_not_pile_up_before_they_are_written(tmp_path: Path) -> None:
+    """A row group is closed by its bytes, not only by its rows."""
+    batches = [batch_of([("s", 1, b"%d" % i, bytes(6 << 20))]) for i in range(9)]
+    entry = write_rows(RealDisk(), tmp_path / "rows.parquet", tmp_path, batches, 1)
+    assert entry.row_count == 9
+    assert pq.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 3

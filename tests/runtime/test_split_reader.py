@@ -7,9 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from streamlet.elements import ColumnBatch, RowBatch
 from streamlet.errors import FatalError
-from streamlet.runtime.split_reader import SplitReader
 from streamlet.source import PartitionedSource, PartitionReader
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import environment
@@ -52,16 +50,10 @@ def test_a_poll_may_give_a_list_or_a_record_batch() -> None:
     assert run(OnceSource(pa.RecordBatch.from_pylist([{"a": 1}]))) == [{"a": 1}]
 
 
-def test_columns_become_rows_where_they_are_read_if_nobody_takes_columns() -> None:
-    source = OnceSource(pa.RecordBatch.from_pylist([{"a": 1}]))
-    as_rows, as_columns = (
-        SplitReader(source, "a", None, "in source 'once'", keeps).take(10)
-        for keeps in (False, True)
-    )
-    assert as_rows is not None
-    assert as_rows.content == RowBatch([{"a": 1}])
-    assert as_columns is not None
-    assert isinstance(as_columns.content, ColumnBatch)
+def test_a_source_says_what_python_code_sees_of_its_columns() -> None:
+    source = OnceSource(pa.RecordBatch.from_pylist([{"a": 1}, {"a": 2}]))
+    source.make_records = lambda columns: columns.column("a").to_pylist()
+    assert run(source) == [1, 2]
 
 
 @pytest.mark.parametrize("given", ["text", (1, 2), 5, {"a": 1}, pa.table({"a": [1]})])

@@ -22,7 +22,7 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
     def open_one(key_groups: range = range(128)) -> StateLog:
         directory = tmp_path / str(next(numbers))
-        store = open_store(backend, directory, 16_000 if is_evicting else 8 << 20)
+        store = open_store(backend, directory, 1_000 if is_evicting else 8 << 20)
         log = StateLog(store, key_groups, 128, "in operator 'counts' (subtask 1 of 1)")
         logs.append(log)
         return log

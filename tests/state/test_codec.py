@@ -92,6 +92,39 @@ def test_encoding_many_is_encoding_each(values: list[Any]) -> None:
     assert encode_all(values) == list(map(encode, values))
 
 
+PLAIN = st.recursive(
+    st.integers(-(2**65), 2**65) | st.text(st.characters(codec=None)) | st.floats() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=50)
+@given(st.lists(PLAIN | st.integers() | st.tuples(st.integers(), st.text()), max_size=6))
+def test_many_values_are_encoded_as_each_is(values: list[Any]) -> None:
+    """Also when one of them leaves the quick way, and whatever they have in common."""
+    assert encode_all(values) == list(map(encode, values))
+
+
+@settings(max_examples=50)
+@given(VALUES)
+def test_owned_value_is_copied_as_if_it_were_encoded_and_decoded(value: Any) -> None:
+    owned = [value, {"deep": [value]}]
+    copy = handed_out(owned, DEFAULT_CODEC)
+    assert same(copy, owned)
+    assert copy is not owned
+    assert copy[1]["deep"] is not owned[1]["deep"]
+
+
+def test_copy_shares_nothing_that_can_change() -> None:
+    owned: Any = [1, [2, {"a": [3]}], {"b": {4}}, ([5], 6), b"7"]
+    copy = handed_out(owned, DEFAULT_CODEC)
+    copy[1][1]["a"].append("changed")
+    copy[2]["b"].add("changed")
+    copy[3][0].append("changed")
+    assert owned == [1, [2, {"a": [3]}], {"b": {4}}, ([5], 6), b"7"]
+
+
 @settings(max_examples=50)
 @given(VALUES)
 def test_kept_value_is_handed_out_anew(value: Any) -> None:

@@ -37,8 +37,12 @@ class StateLogMachine(RuleBasedStateMachine):
 
     log: StateLog
 
-    @initialize(backend=st.sampled_from(["heap", "rocksdb"]))
-    def start(self, backend: str) -> None:
+    @initialize(
+        backend=st.sampled_from(["heap", "rocksdb"]),
+        memory_bytes=st.sampled_from([600, 3_000, 20_000]),
+    )
+    def start(self, backend: str, memory_bytes: int) -> None:
+        self.memory_bytes = memory_bytes
         self.directory = tempfile.TemporaryDirectory()
         self.attempt = 0
         self.model: Model = {name: {} for name in ("flat", "owned", "map", "window", "timers")}
@@ -50,7 +54,8 @@ class StateLogMachine(RuleBasedStateMachine):
 
     def open(self, backend: str, key_groups: range, rows: list[pa.RecordBatch]) -> StateLog:
         self.attempt += 1
-        store = open_store(backend, Path(self.directory.name) / str(self.attempt), 20_000)
+        directory = Path(self.directory.name) / str(self.attempt)
+        store = open_store(backend, directory, self.memory_bytes)
         log = StateLog(store, key_groups, 128)
         log.restore(rows)
         return log

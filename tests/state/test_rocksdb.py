@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
 import pytest
 
 from streamlet.errors import ConfigError
+from streamlet.state.heap import HeapFlatCells
 from streamlet.state.log import MISSING, FlatTable, Layout, StateLog, open_store
 from streamlet.state.rocksdb import Database, RocksStore, _options
 
@@ -37,7 +39,7 @@ def fill(log: StateLog, entries: int) -> None:
 def cached_layers(table: FlatTable) -> list[dict[Any, Any]]:
     """The generations of clean entries in memory."""
     cells: Any = table._cells
-    layers: list[dict[Any, Any]] = cells._generations.layers
+    layers: list[dict[Any, Any]] = cells.generations.layers
     return layers
 
 
@@ -63,10 +65,146 @@ def test_memory_is_bounded_and_the_rest_is_read_back(small: RocksStore) -> None:
     log = StateLog(small, range(128), 128)
     fill(log, 2_000)
     table = log.flat("count")
-    assert sum(map(len, cached_layers(table))) <= 2 * small.room()
+    assert small.held_bytes <= 50_000
     assert [table.load(key) for key in range(2_000)] == list(range(2_000))
-    assert sum(map(len, cached_layers(table))) <= 2 * small.room()
+    assert small.held_bytes <= 50_000
     assert log.size() == 2_000
+    log.close()
+
+
+@pytest.mark.parametrize("value_bytes", [100, 10_000, 100_000])
+def test_values_of_any_size_take_no_more_memory_than_allowed(
+    tmp_path: Path, value_bytes: int
+) -> None:
+    """Counted entry by entry, with what a dict takes for each; dirty ones included."""
+    log = StateLog(RocksStore(tmp_path / "db", 4 << 20), range(128), 128)
+    table, greatest = log.flat("text"), 0
+    count = (8 << 20) // (value_bytes + 150)
+    for key in range(count):
+        table.put(key, f"{key:0{value_bytes}}")
+        if log.wants_spill():
+            flush(log)
+        if key % (count // 50) == 0:
+            greatest = max(greatest, bytes_in_memory(table))
+    flush(log)
+    for key in range(0, count, 3):
+        assert table.load(key) == f"{key:0{value_bytes}}"
+    assert max(greatest, bytes_in_memory(table)) <= 1.1 * (3 << 20)
+    log.close()
+
+
+def bytes_in_memory(table: FlatTable) -> int:
+    """What keys, values and dicts of all layers take."""
+    cells: Any = table._cells
+    clean = [cells._entries, *cells._retired] if isinstance(cells, HeapFlatCells) else []
+    layers = [table.dirty, *table._frozen, *(clean or cached_layers(table))]
+    return sum(
+        getsizeof(layer) + sum(getsizeof(key) + getsizeof(layer[key]) for key in layer)
+        for layer in layers
+    )
+
+
+def test_values_that_grow_where_they_are_are_noticed(tmp_path: Path) -> None:
+    log = StateLog(RocksStore(tmp_path / "db", 1 << 20), range(128), 128)
+    table = log.flat("lists", owned=True)
+    for key in range(10):
+        table.put(key, [])
+    spilled = 0
+    for step in range(200):
+        for key in range(10):
+            table.for_update(key).extend(range(step * 100, step * 100 + 100))
+        if log.wants_spill():
+            spilled += 1
+            flush(log)
+    assert spilled > 3
+    assert table.get(3) == list(range(20_000))
+    log.close()
+
+
+def test_nothing_goes_to_disk_while_memory_is_enough(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "db", 64 << 20)
+    log = StateLog(store, range(128), 128)
+    fill(log, 1_000)
+    log.flat("count").remove(7)
+    flush(log)
+    assert list(store.database.scan(b"")) == []
+    assert log.size() == 999
+    log.close()
+
+
+def test_all_goes_to_disk_when_memory_is_not_enough_any_more(small: RocksStore) -> None:
+    """What was clean as well, although its rows are in a checkpoint."""
+    log = StateLog(small, range(128), 128)
+    table, windows = log.flat("count"), log.nested("w", Layout.WINDOW, owned=True)
+    for key in range(150):
+        table.put(key, key)
+        windows.put((0, 10), key, [key])
+    flush(log)
+    assert list(small.database.scan(b"")) == []
+    for key in range(150, 1_200):
+        table.put(key, key)
+    assert log.wants_spill()
+    windows.for_update((0, 10), 5).append("dirty")
+    generation = log.freeze()
+    windows.for_update((0, 10), 6).append("later")
+    batches = list(log.write(generation))
+    assert sum(batch.num_rows for batch in batches) == 1_051
+    log.retire(generation)
+    assert [table.load(key) for key in range(1_200)] == list(range(1_200))
+    assert dict(windows.scan((0, 10))) == {
+        key: [key, *({5: ["dirty"], 6: ["later"]}.get(key, []))] for key in range(150)
+    }
+    assert len(list(small.database.scan(b""))) == 1_350
+    log.close()
+
+
+def test_what_could_not_leave_memory_is_dirty_and_leaves_with_the_next_write(
+    small: RocksStore,
+) -> None:
+    log = StateLog(small, range(128), 128)
+    table = log.flat("count")
+    for key in range(300):
+        table.put(key, key)
+    flush(log)
+    for key in range(200, 1_200):
+        table.put(key, -key)
+    generation = log.freeze()
+    next(log.write(generation, batch_rows=50))
+    table.put(250, "newer")
+    log.unfreeze(generation)
+    flush(log)
+    found = dict(table.items())
+    assert found == {k: "newer" if k == 250 else k if k < 200 else -k for k in range(1_200)}
+    assert len(list(small.database.scan(b""))) == 1_200
+    log.close()
+
+
+def test_state_that_is_asked_for_after_memory_ran_out_is_all_there(small: RocksStore) -> None:
+    first = StateLog(open_store("heap", None, 0), range(128), 128)
+    for key in range(50):
+        first.flat("late").put(key, key)
+    rows = list(first.write(first.freeze()))
+    log = StateLog(small, range(128), 128)
+    log.restore(rows)
+    fill(log, 2_000)
+    assert dict(log.flat("late").items()) == {key: key for key in range(50)}
+    assert [log.flat("late").load(key) for key in range(51)] == [*range(50), MISSING]
+    log.close()
+
+
+def test_tables_share_memory_by_use(small: RocksStore) -> None:
+    log = StateLog(small, range(128), 128)
+    for name in ("idle", "busy"):
+        for key in range(1_000):
+            log.flat(name).put(key, key)
+            if log.wants_spill():
+                flush(log)
+    flush(log)
+    busy = log.flat("busy")
+    for key in range(1_000):
+        busy.load(key)
+    assert sum(map(len, cached_layers(log.flat("idle")))) == 0
+    assert sum(map(len, cached_layers(busy))) > 200
     log.close()
 
 
@@ -110,6 +248,7 @@ def test_prefetch_spares_the_single_reads(small: RocksStore) -> None:
 
 def test_many_small_checkpoints_do_not_evict_what_fits(tmp_path: Path) -> None:
     store = RocksStore(tmp_path / "db", 8 << 20)
+    store.begins_to_evict()
     log = StateLog(store, range(128), 128)
     owned, nested = log.flat("dicts", owned=True), log.nested("map", Layout.MAP)
     for step in range(60):
