@@ -32,7 +32,7 @@ def to_rows(batch: Batch) -> RowBatch:
         return batch
     keys = batch.keys
     return RowBatch(
-        records_of(batch.records),
+        (batch.make or records_of)(batch.records),
         None if batch.timestamps is None else batch.timestamps.tolist(),
         None if keys is None else list(map(keys.distinct.__getitem__, keys.codes.tolist())),
     )

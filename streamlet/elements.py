@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias
 
@@ -95,15 +95,17 @@ class KeyColumn:
 
 @dataclass(slots=True)
 class ColumnBatch:
-    """Records as Arrow columns, in arrival order; to Python code each is a dict of its fields.
+    """Records as Arrow columns, in arrival order.
 
     `timestamps` (int64, epoch ms) is None when no record has one; `keys` stands after a `key_by`.
+    To Python code each record is what `make` makes of the columns, None: a dict of its fields.
     Never changed once it was emitted, as a RowBatch.
     """
 
     records: pa.RecordBatch
     timestamps: npt.NDArray[np.int64] | None = None
     keys: KeyColumn | None = None
+    make: Callable[[pa.RecordBatch], list[Any]] | None = None
 
     def __len__(self) -> int:
         rows: int = self.records.num_rows
@@ -113,22 +115,21 @@ class ColumnBatch:
         """The records in [start, stop); copies nothing."""
         if start == 0 and stop >= len(self):
             return self
-        return ColumnBatch(
-            self.records.slice(start, stop - start),
-            None if self.timestamps is None else self.timestamps[start:stop],
-            None
-            if self.keys is None
-            else KeyColumn(self.keys.codes[start:stop], self.keys.distinct),
-        )
+        return self._part(self.records.slice(start, stop - start), slice(start, stop))
 
     def filter(self, is_kept: npt.NDArray[np.bool_]) -> ColumnBatch:
         """The records for which the mask is true, in their order."""
         import pyarrow as pa
 
+        return self._part(self.records.filter(pa.array(is_kept)), is_kept)
+
+    def _part(self, records: pa.RecordBatch, rows: Any) -> ColumnBatch:
+        keys = self.keys
         return ColumnBatch(
-            self.records.filter(pa.array(is_kept)),
-            None if self.timestamps is None else self.timestamps[is_kept],
-            None if self.keys is None else KeyColumn(self.keys.codes[is_kept], self.keys.distinct),
+            records,
+            None if self.timestamps is None else self.timestamps[rows],
+            None if keys is None else KeyColumn(keys.codes[rows], keys.distinct),
+            self.make,
         )
 
 

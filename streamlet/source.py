@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
 
 from streamlet.elements import OutputTag, RowBatch, StreamStatus, Watermark
@@ -89,6 +89,9 @@ class Source(ABC, Generic[T]):
 
     rows_because: str | None = "its reader gives Python objects"
     """Why its records cannot stay columns, for the plan; None: `poll` gives RecordBatches."""
+
+    make_records: Callable[[pa.RecordBatch], list[Any]] | None = None
+    """What Python code sees of the RecordBatches that `poll` gives; None: dicts."""
 
     @abstractmethod
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from streamlet.columns import in_microseconds, numbers_of, records_of
+from streamlet.columns import in_microseconds, numbers_of, to_rows
 from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnBatch, RowBatch
 from streamlet.errors import RecordError, note_place
 from streamlet.selectors import (
@@ -56,7 +57,7 @@ class Stamper:
         """The batch with timestamps; columns stay columns. RecordError for what is no time."""
         if isinstance(batch, RowBatch):
             return RowBatch(batch.values, self._extract(batch.values, batch.timestamps))
-        return ColumnBatch(batch.records, self._column_stamps(batch))
+        return replace(batch, timestamps=self._column_stamps(batch))
 
     def _column_stamps(self, batch: ColumnBatch) -> npt.NDArray[np.int64]:
         import numpy as np
@@ -65,8 +66,8 @@ class Stamper:
             stamps = _milliseconds(batch.records.column(self._column))
             if stamps is not None:
                 return stamps
-        came_with = None if batch.timestamps is None else batch.timestamps.tolist()
-        return np.array(self._extract(records_of(batch.records), came_with), np.int64)
+        rows = to_rows(batch)
+        return np.array(self._extract(rows.values, rows.timestamps), np.int64)
 
 
 def _milliseconds(column: pa.Array) -> npt.NDArray[np.int64] | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from streamlet.connectors.files.disk import FileDisk
-from streamlet.connectors.files.lines import Lines
+from streamlet.connectors.files.lines import Block, Lines
 from streamlet.connectors.files.malformed import MalformedError, MalformedRecords, Place
 from streamlet.connectors.files.records import RecordShape, from_mirror, mirror_type
 from streamlet.connectors.files.streams import open_plain, reading
@@ -53,15 +53,15 @@ class LineReader(FileReader):
         self._lines = lines
         self._start = start
         self._decode: Decode | None = None
-        self._places = LinePlaces(lines)
+        self.places = LinePlaces(lines)
 
     def poll(self, max_records: int) -> list[Any] | None:
         """The next records; an empty list while a followed file has no new whole line."""
         if self._decode is None:
-            self._decode = self._start(self._places)
+            self._decode = self._start(self.places)
         while self._decode is not None and (lines := self._lines.pending(max_records)):
             records = self._records(self._decode, lines)
-            self._places.take(len(lines))
+            self.places.take(len(lines))
             # A batch of blank lines is no reason to say that nothing is there yet.
             if records or self._malformed.letters:
                 return records
@@ -82,7 +82,7 @@ class LineReader(FileReader):
             try:
                 records.extend(decode([line]))
             except MALFORMED as error:
-                place = self._places.finder(line_count, byte_count)
+                place = self.places.finder(line_count, byte_count)
                 self._malformed.add(place, line.decode("utf-8", "backslashreplace"), error)
             line_count += 1 + line.count(b"\n")
             byte_count += len(line) + 1
@@ -108,6 +108,10 @@ class LinePlaces:
     def take(self, count: int) -> None:
         """Passes that many of the pending records."""
         self._taken += self.lines.take(count)
+
+    def take_block(self, block: Block) -> None:
+        """Passes a pending block."""
+        self._taken += self.lines.take_block(block)
 
     def finder(self, line_count: int, byte_count: int) -> Callable[[], Place]:
         """Finds the place that many lines and bytes after what was taken."""

@@ -7,7 +7,8 @@ therefore share every line exactly once, wherever the cut falls.
 
 from __future__ import annotations
 
-from typing import BinaryIO, Final, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.splits import FileSplit
@@ -20,7 +21,23 @@ from streamlet.connectors.files.streams import (
     reading,
 )
 
-_CHUNK_BYTES: Final = 1 << 20
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Offsets = npt.NDArray[np.integer[Any]]
+
+LINE_CHUNK_BYTES: Final = 1 << 20
+"""How much is read at once where each line becomes an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole records as they stand in the file; the last one of a file may lack its newline."""
+
+    text: bytes
+    ends: Offsets
+    """Where in the text the newline after each record is, or would be."""
 
 
 class Lines(Protocol):
@@ -41,14 +58,24 @@ class Lines(Protocol):
 
     def take(self, count: int) -> int: ...
 
+    def block(self, wanted: int) -> Block: ...
+
+    def take_block(self, block: Block) -> int: ...
+
     def close(self) -> None: ...
 
 
 class LineCursor:
-    """The lines of one split, without their newlines, in batches."""
+    """The lines of one split in batches: as a list, without newlines, or as a block of text."""
 
     def __init__(
-        self, disk: FileDisk, split: FileSplit, position: int | None, *, follow: bool
+        self,
+        disk: FileDisk,
+        split: FileSplit,
+        position: int | None,
+        *,
+        follow: bool,
+        chunk_bytes: int = LINE_CHUNK_BYTES,
     ) -> None:
         self.disk = disk
         self.path = split.path
@@ -58,8 +85,13 @@ class LineCursor:
         """Lines passed when the cursor was opened; None: nobody counted them."""
         self._follow = follow and not self.is_compressed
         self._end = split.end
-        self._lines: list[bytes] = []
-        self._next = 0
+        self._chunk_bytes = chunk_bytes
+        # Whole lines that were read; how many of them, and of their bytes, were taken.
+        self._text = b""
+        self._next = self._taken_bytes = 0
+        # Where the lines are in the text, in the form that was asked for.
+        self._lines: list[bytes] | None = None
+        self._ends: Offsets | None = None
         self._tail = b""
         self._at_eof = False
         self._stream, self.offset = self._open(split.start, position)
@@ -76,7 +108,7 @@ class LineCursor:
             return open_plain(self.disk, self.path, 0), 0
         stream = open_plain(self.disk, self.path, offset - 1)
         if position is None:
-            return stream, _seek_past_newline(stream, offset - 1)
+            return stream, _seek_past_newline(stream, offset - 1, self._chunk_bytes)
         with reading(self.path):
             if stream.read(1) != b"\n" and self.disk.size_bytes(self.path) != offset:
                 stream.close()
@@ -85,24 +117,66 @@ class LineCursor:
 
     def pending(self, wanted: int) -> list[bytes]:
         """The next up to `wanted` lines, not yet taken; empty: none now, see `is_finished`."""
-        while self._next >= len(self._lines) and self.read_more():
-            pass
-        return self._lines[self._next : self._next + wanted]
+        if not self._find_some():
+            return []
+        return self._split()[self._next : self._next + wanted]
+
+    def block(self, wanted: int) -> Block:
+        """As `pending`, as one piece of text."""
+        if not self._find_some():
+            return Block(b"", self._find_ends()[:0])
+        ends = self._find_ends()[self._next : self._next + wanted]
+        text = self._text[self._taken_bytes : ends[-1] + 1]
+        return Block(text, ends - self._taken_bytes)
+
+    def _find_some(self) -> bool:
+        """Reads until a line is pending; False: there is none now."""
+        while self._taken_bytes >= len(self._text):
+            if not self.read_more():
+                return False
+        return True
+
+    def _split(self) -> list[bytes]:
+        if self._lines is None:
+            self._lines = self._text.split(b"\n")
+            if not self._lines[-1]:
+                self._lines.pop()
+        return self._lines
+
+    def _find_ends(self) -> Offsets:
+        if self._ends is None:
+            import numpy as np
+
+            ends = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
+            if self._text and not self._text.endswith(b"\n"):
+                ends = np.append(ends, len(self._text))
+            self._ends = ends
+        return self._ends
 
     def take(self, count: int) -> int:
         """Passes `count` of the pending lines; how many lines of the file that were."""
-        taken = self._lines[self._next : self._next + count]
-        self._next += count
-        self.offset += sum(map(len, taken)) + count
-        if self._next >= len(self._lines) and self._at_eof:
-            # The last line of the file may lack its newline.
-            self.offset = min(self.offset, self._read_to)
+        taken = self._split()[self._next : self._next + count]
+        self._pass(len(taken), sum(map(len, taken)) + len(taken))
         return len(taken)
+
+    def take_block(self, block: Block) -> int:
+        """As `take`, for a block that is pending, or its beginning."""
+        last = self._taken_bytes + int(block.ends[-1])
+        line_count = int(self._find_ends().searchsorted(last)) + 1 - self._next
+        self._pass(line_count, int(block.ends[-1]) + 1)
+        return line_count
+
+    def _pass(self, line_count: int, byte_count: int) -> None:
+        self._next += line_count
+        self._taken_bytes += byte_count
+        self.offset += byte_count
+        if self._taken_bytes > len(self._text):
+            self.offset -= 1  # the last line of the file lacks its newline
 
     @property
     def is_finished(self) -> bool:
         """Whether every line was taken and none will follow."""
-        return self._at_eof and self._next >= len(self._lines)
+        return self._at_eof and self._taken_bytes >= len(self._text)
 
     @property
     def has_met_end(self) -> bool:
@@ -117,7 +191,7 @@ class LineCursor:
             return self._finish(b"")
         with reading(self.path):
             # Chunks grow with a long line, so that joining its pieces stays linear.
-            chunk = self._stream.read(max(_CHUNK_BYTES, len(self._tail)))
+            chunk = self._stream.read(max(self._chunk_bytes, len(self._tail)))
         if not chunk:
             return self._meet_end_of_file()
         data = self._tail + chunk
@@ -126,8 +200,9 @@ class LineCursor:
         if cut is not None:
             self._read_to -= len(data) - cut
             return self._finish(data[:cut])
-        *lines, self._tail = data.split(b"\n")
-        self._append(lines)
+        whole = data.rfind(b"\n") + 1
+        self._tail = data[whole:]
+        self._append(data[:whole])
         return True
 
     def _find_end(self, data: bytes) -> int | None:
@@ -139,15 +214,15 @@ class LineCursor:
     def _finish(self, rest: bytes) -> bool:
         self._at_eof = True
         self._tail = b""
-        lines = rest.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        self._append(lines)
-        return bool(lines)
+        self._append(rest)
+        return bool(rest)
 
-    def _append(self, lines: list[bytes]) -> None:
-        self._lines = self._lines[self._next :] + lines if self._next < len(self._lines) else lines
-        self._next = 0
+    def _append(self, text: bytes) -> None:
+        """The text, of whole lines, is pending after what is."""
+        if text:
+            self._text = self._text[self._taken_bytes :] + text
+            self._next = self._taken_bytes = 0
+            self._lines = self._ends = None
 
     def _meet_end_of_file(self) -> bool:
         if not self.is_compressed:
@@ -171,9 +246,9 @@ class LineCursor:
         self._stream.close()
 
 
-def _seek_past_newline(stream: ByteStream, offset: int) -> int:
+def _seek_past_newline(stream: ByteStream, offset: int, chunk_bytes: int) -> int:
     """Reads from `offset` to just after the first newline; the offset reached (or of the end)."""
-    while chunk := stream.read(_CHUNK_BYTES):
+    while chunk := stream.read(chunk_bytes):
         newline = chunk.find(b"\n")
         if newline >= 0:
             stream.seek(offset + newline + 1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from streamlet.columns import in_microseconds
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.line_reader import MALFORMED, FileReader
 from streamlet.connectors.files.malformed import MalformedRecords, Place
-from streamlet.connectors.files.records import RecordShape, to_microseconds
+from streamlet.connectors.files.named_tuples import TupleMaker
+from streamlet.connectors.files.records import RecordShape
 from streamlet.connectors.files.splits import FileSplit
 from streamlet.connectors.files.streams import has_changed, reading
 from streamlet.errors import FatalError
@@ -19,8 +21,15 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
+_BATCH_ROWS: Final = 1 << 16
+
+
 class ParquetReader(FileReader):
-    """The rows of a split as dicts; its position is (row group, row within it)."""
+    """The rows of a split as columns, or as records of a type.
+
+    Its position is (row group, row within it). A row group is read piece by piece: the first does
+    not wait for the last, and no more than one is in memory.
+    """
 
     def __init__(
         self,
@@ -35,36 +44,66 @@ class ParquetReader(FileReader):
         self._schema, record_type = columns
         self._shape = RecordShape(None, record_type, from_text=False)
         self._file = open_parquet(disk, split.path)
+        names = self._file.schema_arrow.names
+        # A name that comes twice is one field of a dict, and two columns.
+        self._gives_columns = 0 < len(names) == len(set(names))
+        self._record_type = record_type
+        self._tuples = TupleMaker.of(record_type)
         self._group, self._row = (split.start, 0) if position is None else position
         groups = self._file.num_row_groups
         self._stop = groups if split.end is None else split.end
         if max(self._group, self._stop) > groups:
             self.close()
             raise has_changed(split.path, f"it was replaced by one of {groups} row groups")
-        self._table: pa.Table | None = None
+        self._batches: Iterator[pa.RecordBatch] | None = None
+        self._batch: pa.RecordBatch | None = None
+        """What was read and not yet given: it begins at `_row`."""
 
-    def poll(self, max_records: int) -> list[Any] | None:
+    def poll(self, max_records: int) -> pa.RecordBatch | list[Any] | None:
         """The next rows; never crosses a row group."""
-        table = self._open_group()
-        if table is None:
+        batch = self._next_batch()
+        if batch is None:
             return None
-        part = table.slice(self._row, max_records)
-        records = self._shaped(part)
+        part = batch.slice(0, max_records)
+        records = part if self._is_columns(part) else self._shaped(part)
         self._row += part.num_rows
-        if self._row >= table.num_rows:
-            self._group, self._row, self._table = self._group + 1, 0, None
+        self._batch = batch.slice(part.num_rows) if part.num_rows < batch.num_rows else None
+        if self._row >= self._group_rows():
+            self._group, self._row, self._batches = self._group + 1, 0, None
         return records
 
-    def _open_group(self) -> pa.Table | None:
-        while self._table is None and self._group < self._stop:
-            with reading_parquet(self._path):
-                names = self._names_to_read() if self._schema is None else self._known_names()
-                table = self._file.read_row_group(self._group, columns=names)
-            if self._row < table.num_rows:
-                self._table = to_microseconds(table if self._schema is None else self._cast(table))
+    def _is_columns(self, part: pa.RecordBatch) -> bool:
+        """Whether the source makes the very records of the columns, should anybody need them."""
+        if not self._gives_columns or self._record_type is None:
+            return self._gives_columns
+        return self._tuples is not None and self._tuples.fits(part)
+
+    def _group_rows(self) -> int:
+        rows: int = self._file.metadata.row_group(self._group).num_rows
+        return rows
+
+    def _next_batch(self) -> pa.RecordBatch | None:
+        while self._batch is None and self._group < self._stop:
+            if self._row >= self._group_rows():
+                self._group, self._row, self._batches = self._group + 1, 0, None
             else:
-                self._group, self._row = self._group + 1, 0
-        return self._table
+                self._batch = self._read_batch()
+        return self._batch
+
+    def _read_batch(self) -> pa.RecordBatch:
+        """The next rows of the row group; those before `_row` are read again and left out."""
+        passed = 0
+        if self._batches is None:
+            names = self._names_to_read() if self._schema is None else self._known_names()
+            self._batches = self._file.iter_batches(_BATCH_ROWS, [self._group], names)
+            passed = self._row
+        with reading_parquet(self._path):
+            batch = next(self._batches)
+            while passed >= batch.num_rows:
+                passed -= batch.num_rows
+                batch = next(self._batches)
+        batch = batch.slice(passed)
+        return _in_microseconds(batch if self._schema is None else self._cast(batch))
 
     def _names_to_read(self) -> list[str] | None:
         """The columns that records are made of; None: all."""
@@ -81,18 +120,18 @@ class ParquetReader(FileReader):
             raise FatalError(f"{self._path}: it lacks {missing} of the schema; it has {have}")
         return list(self._schema.names)
 
-    def _cast(self, table: pa.Table) -> pa.Table:
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         assert self._schema is not None
         import pyarrow as pa
 
         try:
-            return table.select(self._schema.names).cast(self._schema)
+            return batch.select(self._schema.names).cast(self._schema)
         except (ValueError, TypeError, pa.ArrowException) as error:
             raise FatalError(
                 f"{self._path}: row group {self._group} does not fit the schema: {error}"
             ) from error
 
-    def _shaped(self, part: pa.Table) -> list[Any]:
+    def _shaped(self, part: pa.RecordBatch) -> list[Any]:
         try:
             return self._shape.of_columns(part)
         except MALFORMED:
@@ -115,6 +154,13 @@ class ParquetReader(FileReader):
 
     def close(self) -> None:
         self._file.close(force=True)
+
+
+def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for index, column in enumerate(batch.columns):
+        if (cut := in_microseconds(column)) is not column:
+            batch = batch.set_column(index, batch.schema.names[index], cut)
+    return batch
 
 
 def open_parquet(disk: FileDisk, path: str) -> pq.ParquetFile:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
+from streamlet.columns import in_microseconds, rows_of, values_of
 from streamlet.connectors.files.malformed import MalformedError
 from streamlet.errors import ConfigError
 
@@ -42,15 +42,10 @@ class RecordShape:
         fields = getattr(msgspec.inspect.type_info(mirror), "fields", ())
         return frozenset(field.encode_name for field in fields)
 
-    def of_columns(self, table: pa.Table) -> list[Any]:
-        """As `apply`, for the rows of a table; at once where its columns are the fields as such."""
-        columns = [_values(column) for column in table.columns]
-        kind = self._record_type
-        if kind is not None and _is_made_of(kind, table):
-            by_name = dict(zip(table.column_names, columns, strict=True))
-            ordered: Any = (by_name[name] for name in getattr(kind, "_fields", ()))
-            return list(map(partial(tuple.__new__, kind), zip(*ordered, strict=True)))
-        return self.apply(rows_of(table.column_names, columns))
+    def of_columns(self, batch: pa.RecordBatch) -> list[Any]:
+        """As `apply`, for the rows of a batch."""
+        columns = [values_of(column) for column in batch.columns]
+        return self.apply(rows_of(batch.column_names, columns))
 
     def apply(self, rows: list[Any]) -> list[Any]:
         """The records of the rows; raises MalformedError when one does not fit."""
@@ -72,45 +67,6 @@ class RecordShape:
         return rows_of(self._schema.names, columns)
 
 
-def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Columns as dicts."""
-    return [dict(zip(names, values)) for values in zip(*columns, strict=True)]  # noqa: B905 - speed
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """The column as Python values; numbers by the short way, which gives the same."""
-    import pyarrow as pa
-
-    kind = column.type
-    if column.null_count == 0 and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        numbers: list[Any] = column.to_numpy().tolist()
-        return numbers
-    values: list[Any] = column.to_pylist()
-    return values
-
-
-def _is_made_of(record_type: type, table: pa.Table) -> bool:
-    """Whether the table's columns are just what a NamedTuple declares: nothing to convert."""
-    import pyarrow as pa
-
-    if not issubclass(record_type, tuple) or table.num_rows == 0:
-        return False
-    expected = {
-        int: pa.types.is_integer,
-        float: pa.types.is_floating,
-        bool: pa.types.is_boolean,
-        str: lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
-    }
-    hints, columns = get_type_hints(record_type), set(table.column_names)
-    return all(
-        name in columns
-        and hints.get(name) in expected
-        and expected[hints[name]](table.column(name).type)
-        and table.column(name).null_count == 0
-        for name in getattr(record_type, "_fields", ())
-    )
-
-
 def convert_column(values: list[Any], column: pa.Field, from_text: bool) -> list[Any]:
     """Python values of the column's type; raises MalformedError naming the column.
 
@@ -129,7 +85,7 @@ def convert_column(values: list[Any], column: pa.Field, from_text: bool) -> list
                 raise MalformedError(f"field {column.name!r} is {value!r}, expected {column.type}")
     try:
         array = _to_array(values, column.type)
-        converted: list[Any] = _in_microseconds(array).to_pylist()
+        converted: list[Any] = in_microseconds(array).to_pylist()
         return converted
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise MalformedError(f"field {column.name!r} is no {column.type}: {error}") from error
@@ -154,21 +110,6 @@ def _to_array(values: list[Any], type_: pa.DataType) -> pa.Array:
     if str in kinds and len(kinds - {type(None)}) > 1:
         raise TypeError("text and other values are mixed")  # told apart one record at a time
     return pa.array(values, type_)
-
-
-def to_microseconds(table: pa.Table) -> pa.Table:
-    """The table with its nanoseconds, which datetime lacks, cut to microseconds."""
-    for index, column in enumerate(table.schema):
-        table = table.set_column(index, column.name, _in_microseconds(table.column(index)))
-    return table
-
-
-def _in_microseconds(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    import pyarrow as pa
-
-    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        return array.cast(pa.timestamp("us", array.type.tz), safe=False)
-    return array
 
 
 def _maker(record_type: type, *, from_text: bool) -> Callable[[Any], Any]:

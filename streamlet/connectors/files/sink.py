@@ -13,12 +13,13 @@ from streamlet.connectors.files.disk import REAL_DISK, FileDisk
 from streamlet.connectors.files.encoders import CsvEncoder, JsonLinesEncoder
 from streamlet.connectors.files.journal import CommitJournal
 from streamlet.connectors.files.output import DirectoryLock, remove, sync_directories
+from streamlet.connectors.files.parquet_parts import ParquetParts
 from streamlet.connectors.files.part_names import (
     run_and_checkpoint_of,
     run_and_checkpoint_of_hidden,
 )
 from streamlet.connectors.files.partitions import PartitionBy, Partitions
-from streamlet.connectors.files.parts import ParquetParts, PartFormat, TextParts
+from streamlet.connectors.files.parts import PartFormat, TextParts
 from streamlet.connectors.files.writer import FileSinkWriter, Place, Rolling
 from streamlet.errors import RestoreError
 from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
@@ -72,8 +73,10 @@ class FileSink(Sink[Any]):
         self._make_format = make_format
         self._partition_by = partition_by
         self._rolling = rolling or Rolling.of()
-        if partition_by is not None:
-            Partitions(partition_by)  # refuses what is no selector while the job is being built
+        self.rows_because = make_format().rows_because
+        # Refuses what is no selector while the job is being built.
+        if partition_by is not None and not Partitions(partition_by).takes_columns:
+            self.rows_because = self.rows_because or "partition_by is not by field names"
         self._disk = disk
         self._lock = DirectoryLock(disk, self._directory)
         self._journal = CommitJournal(disk, self._directory)

@@ -13,8 +13,10 @@ from streamlet.connectors.files.formats import (
     LineFormat,
     Opening,
     ParquetFormat,
+    json_format,
 )
 from streamlet.connectors.files.malformed import MalformedRecords, OnError, check_on_error
+from streamlet.connectors.files.named_tuples import TupleMaker
 from streamlet.connectors.files.records import mirror_type
 from streamlet.connectors.files.splits import FileSplit
 from streamlet.elements import OutputTag
@@ -36,6 +38,8 @@ class FileSource(Source[T]):
 
     With a `schema` (pyarrow) records have exactly its fields: text becomes what the type says,
     other fields are dropped, missing ones are None; a value that does not fit is malformed.
+    Parquet, CSV and, with a schema, JSON lines are read as columns unless there is a record type;
+    where text might mean something else to the parser of columns, it is read row by row.
 
     `on_error` says what a malformed record does: `"fail"` stops the job with its place and text,
     `"skip"` counts it, an `OutputTag` sends `{"file", "line" | "offset" | "row", "text", "error"}`
@@ -76,6 +80,7 @@ class FileSource(Source[T]):
         self._follow = follow
         self._on_error = on_error
         self.bounded = not follow
+        self.rows_because = format.rows_because
         self.dead_letter_tag = on_error if isinstance(on_error, OutputTag) else None
 
     @classmethod
@@ -90,7 +95,7 @@ class FileSource(Source[T]):
     ) -> FileSource[Any]:
         """One JSON value per line; blank lines are left out."""
         _check_record_type(record_type)
-        return cls(path, LineFormat.json(schema, record_type), follow=follow, on_error=on_error)
+        return cls(path, json_format(schema, record_type), follow=follow, on_error=on_error)
 
     @classmethod
     def text(
@@ -141,7 +146,9 @@ class FileSource(Source[T]):
         """One record per row; with a schema its columns only, cast to its types."""
         _check_record_type(record_type)
         parquet_format = ParquetFormat(schema, record_type)
-        return cls(path, parquet_format, follow=follow, on_error=on_error)
+        source: FileSource[Any] = cls(path, parquet_format, follow=follow, on_error=on_error)
+        source.make_records = TupleMaker.of(record_type)
+        return source
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
         return FileEnumerator(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from streamlet.clock import Clock, SystemClock
 from streamlet.connectors.files.checksums import SummedFile
@@ -19,7 +20,15 @@ from streamlet.connectors.files.parts import Part, PartFormat
 from streamlet.sink import SinkWriter, WriterContext
 from streamlet.units import Duration, to_bytes, to_positive_ms
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
 _MAX_OPEN_PARTS: Final = 100
+
+_MIN_CUT_ROWS: Final = 1 << 12
+"""As many rows come in a batch of Python objects, and are not cut either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +112,47 @@ class FileSinkWriter(SinkWriter[Any]):
         """Appends the records to the open files of their partitions."""
         if not values:
             return
+        now_ms = self._close_old()
+        groups = {"": values} if self._partitions is None else self._partitions.group(values)
+        for key, group in groups.items():
+            self._append(key, now_ms, methodcaller("write", group))
+
+    def write_columns(
+        self, records: pa.RecordBatch, timestamps: npt.NDArray[np.int64] | None
+    ) -> None:
+        """As `write`; a batch that is longer than a file may be is cut."""
+        if not records.num_rows:
+            return
+        partitions = self._partitions
+        groups = {"": records} if partitions is None else partitions.group_columns(records)
+        if groups is None:
+            super().write_columns(records, timestamps)
+            return
+        now_ms = self._close_old()
+        for key, group in groups.items():
+            for piece in self._cut(group):
+                self._append(key, now_ms, methodcaller("write_columns", piece))
+
+    def _cut(self, records: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        pieces = -(-records.nbytes // self._rolling.size_bytes)
+        step = max(-(-records.num_rows // max(pieces, 1)), min(records.num_rows, _MIN_CUT_ROWS))
+        for start in range(0, records.num_rows, step):
+            yield records.slice(start, step)
+
+    def _close_old(self) -> int:
+        """Closes files that are old enough; what time it is."""
         now_ms = self._rolling.clock.now_ms()
         for key in [k for k, one in self._open.items() if self._is_old(one, now_ms)]:
             self._close_part(key)
-        groups = {"": values} if self._partitions is None else self._partitions.group(values)
-        for key, group in groups.items():
-            self._append(key, group, now_ms)
+        return now_ms
 
     def _is_old(self, one: _OpenPart, now_ms: int) -> bool:
         return now_ms - one.opened_ms >= self._rolling.interval_ms
 
-    def _append(self, key: str, values: Sequence[Any], now_ms: int) -> None:
+    def _append(self, key: str, now_ms: int, write: Callable[[Part], None]) -> None:
         one = self._open.get(key) or self._open_part(key, now_ms)
         with writing(one.path):
-            one.part.write(values)
+            write(one.part)
         if one.part.size_bytes >= self._rolling.size_bytes:
             self._close_part(key)
 

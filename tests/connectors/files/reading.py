@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamlet.columns import records_of
 from streamlet.connectors.files import FileSource
 
 
@@ -22,12 +23,17 @@ def read_from(source: FileSource[Any], split: str, position: Any, batch: int = 7
     records: list[Any] = []
     try:
         while (polled := reader.poll(batch)) is not None:
-            assert isinstance(polled, list)
-            assert len(polled) <= batch
-            records.extend(polled)
+            taken = records_polled(polled)
+            assert len(taken) <= batch
+            records.extend(taken)
     finally:
         reader.close()
     return records
+
+
+def records_polled(polled: Any) -> list[Any]:
+    """The records of a poll, columns as dicts."""
+    return polled if isinstance(polled, list) else records_of(polled)
 
 
 def read_all(source: FileSource[Any], parallelism: int = 1, batch: int = 7) -> list[Any]:
@@ -43,8 +49,7 @@ def assert_every_position_restores(source: FileSource[Any], split: str) -> None:
     seen: list[Any] = []
     assert read_from(source, split, reader.position()) == whole
     while (polled := reader.poll(1)) is not None:
-        assert isinstance(polled, list)
-        seen.extend(polled)
+        seen.extend(records_polled(polled))
         assert seen + read_from(source, split, reader.position()) == whole
     assert read_from(source, split, reader.position()) == []
     reader.close()

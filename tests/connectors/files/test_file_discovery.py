@@ -10,7 +10,7 @@ import pytest
 from streamlet.connectors.files import FileSource
 from streamlet.connectors.files import formats as formats_module
 from streamlet.errors import ConfigError, FatalError
-from tests.connectors.files.reading import read_all, write_as
+from tests.connectors.files.reading import read_all, records_polled, write_as
 
 
 def names(splits: object) -> list[str]:
@@ -148,7 +148,7 @@ def test_a_followed_csv_waits_for_its_header_and_for_closing_quotes(tmp_path: Pa
     assert reader.poll(9) == []
     with path.open("ab") as file:
         file.write(b'3"\n')
-    assert reader.poll(9) == [{"a": "1", "b": "2\n3"}]
+    assert records_polled(reader.poll(9)) == [{"a": "1", "b": "2\n3"}]
     reader.close()
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamlet.connectors.files import lines as lines_module
 from streamlet.connectors.files.disk import REAL_DISK
-from streamlet.connectors.files.lines import LineCursor
+from streamlet.connectors.files.lines import LINE_CHUNK_BYTES, LineCursor
 from streamlet.connectors.files.splits import FileSplit, cut_evenly
 
 TRICKY = {
@@ -25,15 +25,36 @@ TRICKY = {
 }
 
 
-def take_all(split: FileSplit, batch: int = 3) -> list[bytes]:
-    cursor = LineCursor(REAL_DISK, split, None, follow=False)
+def take_all(split: FileSplit, chunk_bytes: int = LINE_CHUNK_BYTES) -> list[bytes]:
+    """All lines, taken as lists, as blocks, and as both in turn."""
+    taken = [_take_all(split, chunk_bytes, ways) for ways in ([True], [False], [True, False])]
+    assert taken[0] == taken[1] == taken[2]
+    return taken[0]
+
+
+def _take_all(split: FileSplit, chunk_bytes: int, ways: list[bool]) -> list[bytes]:
+    cursor = LineCursor(REAL_DISK, split, None, follow=False, chunk_bytes=chunk_bytes)
     taken: list[bytes] = []
-    while lines := cursor.pending(batch):
+    for as_block in itertools.cycle(ways):
+        lines = take_block(cursor) if as_block else cursor.pending(3)
+        if not lines:
+            break
         taken += lines
-        cursor.take(len(lines))
+        if not as_block:
+            cursor.take(len(lines))
     assert cursor.is_finished
     cursor.close()
     return taken
+
+
+def take_block(cursor: LineCursor) -> list[bytes]:
+    block = cursor.block(2)
+    if not len(block.ends):
+        return []
+    assert block.ends[-1] in (len(block.text) - 1, len(block.text))
+    assert cursor.take_block(block) == len(block.ends)
+    starts = [0, *(block.ends[:-1] + 1)]
+    return [block.text[start:end] for start, end in zip(starts, block.ends, strict=True)]
 
 
 def lines_of(content: bytes) -> list[bytes]:
@@ -75,25 +96,24 @@ def test_any_number_of_ranges_and_any_chunk_size_read_the_same(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "ranges"
     path.write_bytes(content)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines_module, "_CHUNK_BYTES", chunk_bytes)
-        ranges = cut_evenly(str(path), "bytes", len(content), parts)
-        assert [line for split in ranges for line in take_all(split)] == lines_of(content)
+    ranges = cut_evenly(str(path), "bytes", len(content), parts)
+    taken = [line for split in ranges for line in take_all(split, chunk_bytes)]
+    assert taken == lines_of(content)
 
 
 @pytest.mark.parametrize("content", [c for c in TRICKY.values() if c])
 @pytest.mark.parametrize("chunk_bytes", [1, 4, 1 << 20])
 def test_every_offset_restores_to_the_rest_of_a_range(
-    tmp_path: Path, content: bytes, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, content: bytes, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(lines_module, "_CHUNK_BYTES", chunk_bytes)
     path = tmp_path / "f"
     path.write_bytes(content)
     split = FileSplit(str(path), "bytes", 2, max(len(content) - 2, 2))
-    whole = take_all(split)
-    cursor = LineCursor(REAL_DISK, split, None, follow=False)
+    whole = take_all(split, chunk_bytes)
+    cursor = LineCursor(REAL_DISK, split, None, follow=False, chunk_bytes=chunk_bytes)
     for count in range(len(whole) + 1):
-        again = LineCursor(REAL_DISK, split, cursor.offset, follow=False)
+        place = cursor.offset
+        again = LineCursor(REAL_DISK, split, place, follow=False, chunk_bytes=chunk_bytes)
         rest: list[bytes] = []
         while lines := again.pending(2):
             rest += lines

@@ -114,6 +114,12 @@ class TestJsonLines(FilesContract):
         return FileSource.json_lines(path)
 
 
+class TestJsonLinesAsColumns(TestJsonLines):
+    def make_source(self) -> Source[Any]:
+        schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
+        return FileSource.json_lines(self.directory, schema=schema)
+
+
 class TestFollowedJsonLines(TestJsonLines):
     def make_source(self) -> Source[Any]:
         return FileSource.json_lines(self.directory, follow=True)
