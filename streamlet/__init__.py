@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from streamlet.eventtime.watermarks import WatermarkStrategy
     from streamlet.eventtime.windows import (
+        CumulativeEventTimeWindows,
         EventTimeSessionWindows,
         SlidingEventTimeWindows,
         TumblingEventTimeWindows,
@@ -108,6 +109,7 @@ _HOMES = {
     ),
     "eventtime.watermarks": ("WatermarkStrategy",),
     "eventtime.windows": (
+        "CumulativeEventTimeWindows",
         "EventTimeSessionWindows",
         "SlidingEventTimeWindows",
         "TumblingEventTimeWindows",
@@ -170,6 +172,7 @@ __all__ = [
     "AggregatingStateDescriptor",
     "CheckpointedFunction",
     "ConfigError",
+    "CumulativeEventTimeWindows",
     "DataStream",
     "EventTimeSessionWindows",
     "ExecutionPlan",

@@ -12,7 +12,7 @@ which nobody may change.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from streamlet.errors import GraphError
@@ -30,6 +30,7 @@ from streamlet.folds import (
     Sum,
     Top,
 )
+from streamlet.row_builder import RowBuilder, row_builder
 from streamlet.selectors import Selector
 
 
@@ -94,7 +95,8 @@ def top(n: int, by: Selector) -> Aggregate:
     return Top(n, by)
 
 
-Adder: TypeAlias = Callable[[list[Any], tuple[Any, ...]], list[Any]]
+Adder: TypeAlias = Callable[[list[Any], Any], list[Any]]
+Column: TypeAlias = Sequence[Any]
 
 
 class NamedAggregates:
@@ -106,7 +108,7 @@ class NamedAggregates:
     {'bids': 1, 'total': 7}
     """
 
-    __slots__ = ("_aggregates", "_is_result", "add", "names")
+    __slots__ = ("_is_result", "add", "aggregates", "is_order_free", "is_replaced", "names")
 
     def __init__(self, named: Mapping[str, Aggregate]) -> None:
         if not named:
@@ -119,53 +121,87 @@ class NamedAggregates:
                     "`from streamlet import aggregates as agg`"
                 )
         self.names = tuple(named)
-        self._aggregates = tuple(named.values())
-        self._is_result = all(aggregate.is_result for aggregate in self._aggregates)
-        self.add = _adder([aggregate.add for aggregate in self._aggregates])
-        """(accumulator, parts) -> the accumulator with one more record; the one given may have
-        changed."""
+        self.aggregates = tuple(named.values())
+        self._is_result = all(aggregate.is_result for aggregate in self.aggregates)
+        self.is_order_free = all(aggregate.is_order_free for aggregate in self.aggregates)
+        """Whether groups of records may be folded apart; see `Aggregate.is_order_free`."""
+        self.is_replaced = all(aggregate.is_replaced for aggregate in self.aggregates)
+        """Whether `list(accumulator)` shares nothing with it that ever changes."""
+        self.add = _adder([aggregate.add for aggregate in self.aggregates])
+        """(accumulator, parts) -> the same accumulator, now with one more record."""
 
     def create(self) -> list[Any]:
         """The accumulator before the first record."""
-        return [aggregate.create() for aggregate in self._aggregates]
+        return [aggregate.create() for aggregate in self.aggregates]
 
-    def parts(self, values: Sequence[Any], /) -> list[tuple[Any, ...]]:
-        """Per record of a batch what `add` takes: one part for each aggregate."""
-        columns = [aggregate.parts(values) for aggregate in self._aggregates]
-        return list(zip(*columns, strict=True))
+    def parts(self, values: Sequence[Any], /) -> list[Any]:
+        """Per record of a batch what `add` takes."""
+        columns = self.columns(values)
+        return list(columns[0]) if len(columns) == 1 else list(zip(*columns, strict=True))
+
+    def columns(self, values: Sequence[Any], /) -> list[Iterable[Any]]:
+        """Per aggregate what it takes of the records of a batch."""
+        return [aggregate.parts(values) for aggregate in self.aggregates]
+
+    def run(
+        self,
+        accumulators: Sequence[list[Any]],
+        columns: Sequence[Iterable[Any]],
+        results: list[list[Any]],
+    ) -> None:
+        """Adds each record to the accumulator at its position, which is that of its key, in order.
+
+        Appends to `results` a list per aggregate: what it gives after each record. Upon an error
+        the last one is as long as there were records without.
+        """
+        for at, aggregate in enumerate(self.aggregates):
+            results.append([])
+            aggregate.run(accumulators, at, columns[at], results[at])
 
     def merge(self, older: list[Any], newer: list[Any], /) -> list[Any]:
         """One accumulator for two sessions that became one; `older` starts first."""
-        parts = zip(self._aggregates, older, newer, strict=True)
+        parts = zip(self.aggregates, older, newer, strict=True)
         return [aggregate.merge(a, b) for aggregate, a, b in parts]
+
+    def merge_all(self, older: Sequence[list[Any]], newer: Collection[list[Any]], /) -> None:
+        """Merges into each of `older`, in place, the one at its position in `newer`."""
+        for at, aggregate in enumerate(self.aggregates):
+            merge = aggregate.merge
+            for into, accumulator in zip(older, newer, strict=True):
+                into[at] = merge(into[at], accumulator[at])
 
     def result(self, accumulator: list[Any], /) -> dict[str, Any]:
         """One entry per name, in the order in which they were given."""
-        return self.row_maker(())((), accumulator)
+        [row] = self.row_builder(())(*self.results([accumulator]))
+        return row
 
-    def row_maker(
-        self, leading: tuple[str, ...]
-    ) -> Callable[[tuple[Any, ...], list[Any]], dict[str, Any]]:
-        """A function from the values of the leading entries and an accumulator to the result."""
-        names = (*leading, *self.names)
+    def results(self, accumulators: Sequence[list[Any]], /) -> list[Column]:
+        """Per aggregate the results of all accumulators, as `row_builder` takes them."""
+        columns = list(zip(*accumulators, strict=True))
         if self._is_result:
-            return lambda values, accumulator: dict(zip(names, (*values, *accumulator)))  # noqa: B905 - speed
+            return list(columns)
+        return [list(map(a.result, c)) for a, c in zip(self.aggregates, columns, strict=True)]
 
-        results = [aggregate.result for aggregate in self._aggregates]
-        return lambda values, accumulator: dict(
-            zip(names, (*values, *map(operator.call, results, accumulator)))  # noqa: B905 - speed
-        )
+    def row_builder(self, leading: tuple[str, ...]) -> RowBuilder:
+        """A function from columns, those of the leading entries first, to a dict per row."""
+        return row_builder((*leading, *self.names))
 
 
 def _adder(adds: list[Callable[[Any, Any], Any]]) -> Adder:
     """Adds part by part; without a loop where there are one or two, as there mostly are."""
-    if len(adds) == 1:
-        (add,) = adds
-        return lambda accumulator, parts: [add(accumulator[0], parts[0])]
-    if len(adds) == 2:
-        first, second = adds
-        return lambda accumulator, parts: [
-            first(accumulator[0], parts[0]),
-            second(accumulator[1], parts[1]),
-        ]
-    return lambda accumulator, parts: list(map(operator.call, adds, accumulator, parts))
+    first, last = adds[0], adds[-1]
+
+    def add_one(accumulator: list[Any], part: Any) -> list[Any]:
+        accumulator[0] = first(accumulator[0], part)
+        return accumulator
+
+    def add_two(accumulator: list[Any], parts: Any) -> list[Any]:
+        accumulator[0] = first(accumulator[0], parts[0])
+        accumulator[1] = last(accumulator[1], parts[1])
+        return accumulator
+
+    def add_all(accumulator: list[Any], parts: Any) -> list[Any]:
+        accumulator[:] = map(operator.call, adds, accumulator, parts)
+        return accumulator
+
+    return {1: add_one, 2: add_two}.get(len(adds), add_all)

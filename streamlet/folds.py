@@ -7,10 +7,14 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Final
+from itertools import repeat
+from typing import Any, ClassVar, Final, TypeAlias
 
 from streamlet.errors import ConfigError
 from streamlet.selectors import Selector, compile_batch_selector
+
+Rows: TypeAlias = Iterable[list[Any]]
+"""Rows of accumulators, one entry for each of several aggregates."""
 
 
 class Aggregate(ABC):
@@ -20,6 +24,13 @@ class Aggregate(ABC):
 
     is_result: ClassVar[bool] = False
     """Whether the accumulator is its own result, so that `result` need not be called."""
+
+    is_replaced: ClassVar[bool] = False
+    """Whether no accumulator is ever changed: `add` and `merge` give another each time."""
+
+    is_order_free: ClassVar[bool] = False
+    """Whether records may be folded in groups that are merged later, into another accumulator:
+    the result is the same, and `merge` leaves both its arguments as they are."""
 
     @abstractmethod
     def create(self) -> Any:
@@ -40,22 +51,49 @@ class Aggregate(ABC):
     @abstractmethod
     def result(self, accumulator: Any, /) -> Any: ...
 
+    def fold(self, rows: Rows, at: int, parts: Iterable[Any]) -> None:
+        """Adds to entry `at` of each row its part, in order; a row may come more than once."""
+        add = self.add
+        for row, part in zip(rows, parts, strict=True):
+            row[at] = add(row[at], part)
+
+    def run(self, rows: Rows, at: int, parts: Iterable[Any], results: list[Any]) -> None:
+        """As `fold`; appends the result as it is after each part."""
+        add, result, append = self.add, self.result, results.append
+        for row, part in zip(rows, parts, strict=True):
+            row[at] = accumulator = add(row[at], part)
+            append(result(accumulator))
+
+
+def _fold_sums(rows: Rows, at: int, parts: Iterable[Any]) -> None:
+    for row, part in zip(rows, parts, strict=True):
+        row[at] = row[at] + part  # and not `+=`, by which a value of the user's could change
+
+
+def _run_sums(rows: Rows, at: int, parts: Iterable[Any], results: list[Any]) -> None:
+    append = results.append
+    for row, part in zip(rows, parts, strict=True):
+        row[at] = total = row[at] + part
+        append(total)
+
 
 class Count(Aggregate):
     __slots__ = ()
 
     is_result = True
+    is_order_free = True
+    is_replaced = True
 
     add = staticmethod(operator.add)
+    merge = staticmethod(operator.add)
+    fold = staticmethod(_fold_sums)
+    run = staticmethod(_run_sums)
 
     def create(self) -> int:
         return 0
 
     def parts(self, values: Sequence[Any], /) -> Iterable[int]:
-        return [1] * len(values)
-
-    def merge(self, older: int, newer: int, /) -> int:
-        return older + newer
+        return repeat(1, len(values))
 
     def result(self, accumulator: int, /) -> int:
         return accumulator
@@ -64,9 +102,10 @@ class Count(Aggregate):
 class Selecting(Aggregate):
     """Base of aggregates over a part of the record."""
 
-    __slots__ = ("_select",)
+    __slots__ = ("_select", "selector")
 
     def __init__(self, selector: Selector | None) -> None:
+        self.selector = selector
         self._select = None if selector is None else compile_batch_selector(selector)
 
     def parts(self, values: Sequence[Any], /) -> Iterable[Any]:
@@ -77,8 +116,13 @@ class Sum(Selecting):
     __slots__ = ()
 
     is_result = True
+    is_order_free = True
+    is_replaced = True
 
     add = staticmethod(operator.add)
+    merge = staticmethod(operator.add)
+    fold = staticmethod(_fold_sums)
+    run = staticmethod(_run_sums)
 
     def create(self) -> Any:
         return 0
@@ -86,9 +130,6 @@ class Sum(Selecting):
     def parts(self, values: Sequence[Any], /) -> Iterable[Any]:
         parts = super().parts(values)
         return [0 if part is None else part for part in parts] if None in parts else parts
-
-    def merge(self, older: Any, newer: Any, /) -> Any:
-        return older + newer
 
     def result(self, accumulator: Any, /) -> Any:
         return accumulator
@@ -99,11 +140,12 @@ class Best(Selecting):
 
     __slots__ = ()
 
+    is_result = True
+    is_order_free = True
+    is_replaced = True
+
     def create(self) -> Any:
         return None
-
-    def add(self, accumulator: Any, part: Any, /) -> Any:
-        return self.merge(accumulator, part)
 
     def result(self, accumulator: Any, /) -> Any:
         return accumulator
@@ -117,6 +159,8 @@ class Min(Best):
             return newer
         return newer if newer is not None and newer < older else older
 
+    add = merge
+
 
 class Max(Best):
     __slots__ = ()
@@ -126,11 +170,16 @@ class Max(Best):
             return newer
         return newer if newer is not None and newer > older else older
 
+    add = merge
+
 
 class Mean(Selecting):
     """The accumulator is (total, count)."""
 
     __slots__ = ()
+
+    is_order_free = True
+    is_replaced = True
 
     def create(self) -> tuple[Any, int]:
         return 0, 0
@@ -150,6 +199,8 @@ class First(Selecting):
     """The accumulator is a list of at most one value."""
 
     __slots__ = ()
+
+    is_replaced = True
 
     def create(self) -> list[Any]:
         return []
@@ -196,6 +247,8 @@ class CountDistinct(Selecting):
 
     __slots__ = ()
 
+    is_order_free = True
+
     def create(self) -> dict[Any, None]:
         return {}
 
@@ -215,6 +268,8 @@ class Quantile(Collect):
     """The accumulator is the list of values, in order of arrival."""
 
     __slots__ = ("_q",)
+
+    is_order_free = True
 
     def __init__(self, selector: Selector | None, q: float) -> None:
         if isinstance(q, bool) or not isinstance(q, int | float) or not 0 <= q <= 1:

@@ -132,10 +132,11 @@ def _field_column(name: str) -> Callable[[Sequence[Any]], list[Any]]:
     attribute = attrgetter(name) if name.isidentifier() else None
 
     def select(records: Sequence[Any]) -> list[Any]:
+        kinds = set(map(type, records))
         try:
-            if set(map(type, records)) == {dict}:
+            if kinds == _ONLY_DICTS:
                 return list(map(item, records))
-            if attribute and _HAS_NO_FIELD.isdisjoint(map(type, records)):
+            if attribute and kinds.isdisjoint(_HAS_NO_FIELD):
                 return list(map(attribute, records))
         except (KeyError, AttributeError):
             pass  # the slow way names the record that lacks the field
@@ -144,6 +145,7 @@ def _field_column(name: str) -> Callable[[Sequence[Any]], list[Any]]:
     return select
 
 
+_ONLY_DICTS: Final = frozenset({dict})
 _HAS_NO_FIELD: Final = _FIELDLESS | {dict}
 
 

@@ -199,3 +199,71 @@ def test_named_aggregates_start_each_key_afresh() -> None:
 def test_what_is_no_aggregate_is_refused(named: Any) -> None:
     with pytest.raises(GraphError):
         agg.NamedAggregates(named)
+
+
+KEYED = st.lists(
+    st.tuples(st.integers(0, 2), st.one_of(st.none(), st.integers(-3, 3))), max_size=12
+)
+
+
+@pytest.mark.parametrize("aggregate", ALL, ids=lambda aggregate: type(aggregate).__name__)
+@given(taken=KEYED)
+def test_a_batch_folds_as_its_records_do_one_by_one(aggregate: Any, taken: Any) -> None:
+    named = agg.NamedAggregates({"n": agg.count(), "it": aggregate})
+    records = prices(*(price for _, price in taken))
+    one_by_one: Any = {key: named.create() for key, _ in taken}
+    folded, run = copy.deepcopy(one_by_one), copy.deepcopy(one_by_one)
+    expected = []
+    for (key, _), part in zip(taken, named.parts(records), strict=True):
+        one_by_one[key] = named.add(one_by_one[key], part)
+        expected.append(named.result(one_by_one[key]))
+
+    columns = named.columns(records)
+    for at, each in enumerate(named.aggregates):
+        each.fold([folded[key] for key, _ in taken], at, columns[at])
+    assert folded == one_by_one
+
+    results: Any = []
+    named.run([run[key] for key, _ in taken], named.columns(records), results)
+    assert run == one_by_one
+    assert named.row_builder(())(*results) == expected
+
+
+def test_a_record_that_fails_in_a_batch_is_where_the_results_end() -> None:
+    named = agg.NamedAggregates({"n": agg.count(), "total": agg.sum("price")})
+    results: Any = []
+    accumulator = named.create()
+    with pytest.raises(TypeError):
+        named.run([accumulator] * 3, named.columns(prices(1, "two", 3)), results)
+    assert len(results[-1]) == 1
+
+
+@pytest.mark.parametrize("aggregate", ALL, ids=lambda aggregate: type(aggregate).__name__)
+def test_what_replaces_its_accumulators_leaves_the_one_before_as_it_was(aggregate: Any) -> None:
+    named = agg.NamedAggregates({"it": aggregate})
+    accumulator = named.create()
+    before = copy.deepcopy(accumulator)
+    copied = list(accumulator)
+    for part in named.parts(prices(9, None, 1)):
+        named.add(copied, part)
+    assert copied != before
+    assert (accumulator == before) is named.is_replaced
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_rows_have_the_leading_columns_first(count: int) -> None:
+    named = agg.NamedAggregates({f"a{n}": agg.count() for n in range(count)})
+    accumulators = [[n + 10 * row for n in range(count)] for row in range(3)]
+    rows = named.row_builder(("key",))("xyz", *named.results(accumulators))
+    names = ["key", *named.names]
+    assert [list(row.items()) for row in rows] == [
+        list(zip(names, (key, *row), strict=True))
+        for key, row in zip("xyz", accumulators, strict=True)
+    ]
+
+
+def test_results_of_many_accumulators_are_those_of_each() -> None:
+    named = agg.NamedAggregates({"mean": agg.mean("price"), "all": agg.collect("n")})
+    accumulators = [fold(named, prices(5, 4)), fold(named, prices(3))]
+    rows = named.row_builder(())(*named.results(accumulators))
+    assert rows == [named.result(accumulator) for accumulator in accumulators]

@@ -14,6 +14,7 @@ from streamlet.api.call_site import refusal
 from streamlet.api.operator_result import new_node
 from streamlet.api.stream import DataStream
 from streamlet.api.user_functions import checked_function, describe_function
+from streamlet.column_obstacles import rows_because
 from streamlet.errors import StreamletError
 from streamlet.folds import Aggregate
 from streamlet.functions import KeyedProcessFunction, ProcessFunction, ReduceFunction
@@ -89,9 +90,11 @@ class KeyedStream(DataStream[T]):
     def agg(self, **named: Aggregate) -> DataStream[dict[str, Any]]:
         """A dict of the key and the named aggregates so far, for every record."""
         fields = key_fields(self._key)
-        factory = partial(AggOperator, named_aggregates(named, fields), fields)
-        description = ", ".join(named)
-        return self._then(new_node("agg", factory, description, is_keyed=True, is_stateful=True))
+        aggregates = named_aggregates(named, fields)
+        factory = partial(AggOperator, aggregates, fields)
+        reason, description = rows_because(aggregates), ", ".join(named)
+        settings = {"is_keyed": True, "is_stateful": True, "rows_because": reason}
+        return self._then(new_node("agg", factory, description, **settings))
 
     def window(self, assigner: WindowAssigner[Any]) -> WindowedStream[T]:
         """Groups the records of each key into windows of event time."""

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
+from streamlet.aggregates import NamedAggregates
 from streamlet.api import rolling
 from streamlet.api.call_site import refusal
 from streamlet.api.keyed import key_fields, named_aggregates
 from streamlet.api.operator_result import new_node
 from streamlet.api.user_functions import checked_function, describe_function
+from streamlet.column_obstacles import rows_because
 from streamlet.elements import OutputTag
 from streamlet.errors import ConfigError
 from streamlet.eventtime.windows import (
+    CumulativeEventTimeWindows,
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
@@ -29,10 +32,11 @@ from streamlet.functions import (
     ProcessWindowFunction,
     ReduceFunction,
 )
+from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.session import SessionWindowOperator
-from streamlet.operators.window import WindowOperator
+from streamlet.operators.slices import SlicedWindowOperator
+from streamlet.operators.window import FixedWindows, WindowOperator
 from streamlet.operators.window_contents import (
-    AggContents,
     AggregateContents,
     ListContents,
     ReduceContents,
@@ -51,7 +55,7 @@ T = TypeVar("T", default=Any)
 R = TypeVar("R", default=Any)
 O = TypeVar("O", default=Any)  # noqa: E741 - what a window function emits
 
-Assigner: TypeAlias = TumblingEventTimeWindows | SlidingEventTimeWindows | EventTimeSessionWindows
+Assigner: TypeAlias = FixedWindows | EventTimeSessionWindows
 Contents: TypeAlias = Callable[[], WindowContents]
 """Gives what one subtask keeps per window; called once per subtask."""
 
@@ -74,8 +78,9 @@ class WindowedStream(Generic[T]):
         if not isinstance(assigner, Assigner):
             raise refusal(
                 "window",
-                "takes TumblingEventTimeWindows.of(...), SlidingEventTimeWindows.of(...) or "
-                f"EventTimeSessionWindows.with_gap(...), got {assigner!r}",
+                "takes TumblingEventTimeWindows.of(...), SlidingEventTimeWindows.of(...), "
+                "CumulativeEventTimeWindows.of(...) or EventTimeSessionWindows.with_gap(...), "
+                f"got {assigner!r}",
             )
         return cls(stream, key, assigner)
 
@@ -141,7 +146,8 @@ class WindowedStream(Generic[T]):
         """A dict of the key, `window_start`, `window_end` and the named aggregates."""
         fields = key_fields(self._key)
         aggregates = named_aggregates(named, fields, _BOUNDS)
-        return self._then("agg", partial(AggContents, aggregates, fields))
+        reason = _why_rows(self._assigner, aggregates, self._allowed_lateness_ms)
+        return self._then("agg", partial(AggContents, aggregates, fields), rows_because=reason)
 
     def sum(self, selector: Selector | None = None) -> DataStream[T]:
         """The sum of the field, in the window's first record; see `KeyedStream.sum`."""
@@ -169,7 +175,12 @@ class WindowedStream(Generic[T]):
         return checked_function(window_fn, method, ProcessWindowFunction)
 
     def _then(
-        self, method: str, contents: Contents, fn: object = None, window_fn: object = None
+        self,
+        method: str,
+        contents: Contents,
+        fn: object = None,
+        window_fn: object = None,
+        rows_because: str | None = "it keeps or folds Python objects",
     ) -> DataStream[Any]:
         for function in (fn, window_fn):
             if isinstance(function, CheckpointedFunction):
@@ -182,7 +193,12 @@ class WindowedStream(Generic[T]):
         may_tag = isinstance(window_fn, ProcessWindowFunction)
         late_tags = frozenset() if self._late_tag_id is None else frozenset({self._late_tag_id})
         factory = partial(
-            _window_operator, self._assigner, contents, self._allowed_lateness_ms, self._late_tag_id
+            _window_operator,
+            self._assigner,
+            contents,
+            self._allowed_lateness_ms,
+            self._late_tag_id,
+            takes_columns=rows_because is None,
         )
         return self._stream._then(
             new_node(
@@ -192,6 +208,7 @@ class WindowedStream(Generic[T]):
                 is_keyed=True,
                 is_stateful=True,
                 side_tags=None if may_tag else late_tags,
+                rows_because=rows_because,
                 **({"parallelism": 1} if self._key.fields == () else {}),
             )
         )
@@ -211,8 +228,55 @@ def _refuse_open_and_close(method: str, fn: object) -> None:
 
 
 def _window_operator(
-    assigner: Assigner, contents: Contents, allowed_lateness_ms: int, late_tag_id: str | None
+    assigner: Assigner,
+    contents: Contents,
+    allowed_lateness_ms: int,
+    late_tag_id: str | None,
+    *,
+    takes_columns: bool,
+) -> Operator:
+    operator = _of_kind(assigner, contents(), allowed_lateness_ms, late_tag_id)
+    operator.takes_columns = takes_columns
+    return operator
+
+
+def _of_kind(
+    assigner: Assigner, kept: WindowContents, allowed_lateness_ms: int, late_tag_id: str | None
 ) -> Operator:
     if isinstance(assigner, EventTimeSessionWindows):
-        return SessionWindowOperator(assigner, contents(), allowed_lateness_ms, late_tag_id)
-    return WindowOperator(assigner, contents(), allowed_lateness_ms, late_tag_id)
+        return SessionWindowOperator(assigner, kept, allowed_lateness_ms, late_tag_id)
+    if not isinstance(assigner, TumblingEventTimeWindows) and isinstance(kept, AggContents):
+        slice_ms = _slice_ms(assigner, kept.named, allowed_lateness_ms)
+        if slice_ms is not None:
+            return SlicedWindowOperator(assigner, slice_ms, kept, late_tag_id)
+    return WindowOperator(assigner, kept, allowed_lateness_ms, late_tag_id)
+
+
+def _slice_ms(
+    assigner: SlidingEventTimeWindows | CumulativeEventTimeWindows,
+    aggregates: NamedAggregates,
+    allowed_lateness_ms: int,
+) -> int | None:
+    """The slices by which windows that overlap share their contents; None: they cannot."""
+    if allowed_lateness_ms or not aggregates.is_order_free:
+        return None
+    return assigner.slice_ms
+
+
+def _why_rows(
+    assigner: Assigner, aggregates: NamedAggregates, allowed_lateness_ms: int
+) -> str | None:
+    """Why an `agg` over these windows goes record by record; None: columns will do."""
+    if allowed_lateness_ms:
+        return "within the allowed lateness each record fires its window"
+    if isinstance(assigner, EventTimeSessionWindows):
+        if assigner.gap_ms is None:
+            return "the gap of its sessions comes from a function"
+        if not aggregates.is_order_free:
+            return "sessions merge, and an aggregate depends on the order of arrival"
+    elif (
+        not isinstance(assigner, TumblingEventTimeWindows)
+        and _slice_ms(assigner, aggregates, allowed_lateness_ms) is None
+    ):
+        return "its windows overlap and cannot be made of slices"
+    return rows_because(aggregates)

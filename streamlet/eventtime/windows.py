@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from streamlet.elements import MIN_TIMESTAMP
 from streamlet.errors import ConfigError, RecordError
@@ -24,6 +24,10 @@ class Window(NamedTuple):
     def max_timestamp(self) -> int:
         """The last millisecond inside; results of the window carry it (WN-21)."""
         return self.end - 1
+
+
+Span: TypeAlias = tuple[int, int]
+"""The [start, end) of a window, or of a slice that windows share, as state names it."""
 
 
 class WindowAssigner(ABC, Generic[T_contra]):
@@ -67,15 +71,15 @@ class TumblingEventTimeWindows(WindowAssigner[Any]):
         """The distance between two windows: their size."""
         return self.size_ms
 
-    def starts(self, timestamp: int) -> tuple[int, ...]:
-        """Where the windows of a timestamp start, newest first: always one."""
-        return (timestamp - (timestamp - self.offset_ms) % self.size_ms,)
+    def spans(self, timestamp: int) -> list[Span]:
+        """The windows of a timestamp: always one."""
+        start = timestamp - (timestamp - self.offset_ms) % self.size_ms
+        return [(start, start + self.size_ms)]
 
     def assign_windows(
         self, element: Any, timestamp: int | None, ctx: Any = None, /
     ) -> list[Window]:
-        size_ms = self.size_ms
-        return [Window(s, s + size_ms) for s in self.starts(_stamped(element, timestamp))]
+        return [Window(*span) for span in self.spans(_stamped(element, timestamp))]
 
     def is_event_time(self) -> bool:
         return True
@@ -103,16 +107,79 @@ class SlidingEventTimeWindows(WindowAssigner[Any]):
         slide_ms = to_positive_ms(slide, f"the slide of {cls.__name__}")
         return cls(size_ms, slide_ms, to_ms(offset))
 
+    @property
+    def slice_ms(self) -> int | None:
+        """How long the slices are that windows share; None: windows are no whole slices."""
+        return None if self.size_ms % self.slide_ms else self.slide_ms
+
     def starts(self, timestamp: int) -> range:
         """Where the windows of a timestamp start, newest first; may be none."""
         newest = timestamp - (timestamp - self.offset_ms) % self.slide_ms
         return range(newest, timestamp - self.size_ms, -self.slide_ms)
 
+    def spans(self, timestamp: int) -> list[Span]:
+        """The windows of a timestamp, newest first; may be none."""
+        size_ms = self.size_ms
+        return [(start, start + size_ms) for start in self.starts(timestamp)]
+
     def assign_windows(
         self, element: Any, timestamp: int | None, ctx: Any = None, /
     ) -> list[Window]:
-        size_ms = self.size_ms
-        return [Window(s, s + size_ms) for s in self.starts(_stamped(element, timestamp))]
+        return [Window(*span) for span in self.spans(_stamped(element, timestamp))]
+
+    def is_event_time(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CumulativeEventTimeWindows(WindowAssigner[Any]):
+    """Windows that start together and end `step` after `step`, up to a size: results so far.
+
+    Every `max_size` they begin anew. An element is in all windows that end after it (SQL-2).
+
+    >>> CumulativeEventTimeWindows.of("15s", "5s").assign_windows("x", 7_000)
+    [Window(start=0, end=10000), Window(start=0, end=15000)]
+    """
+
+    max_size_ms: int
+    step_ms: int
+    offset_ms: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_size_ms % self.step_ms:
+            raise ConfigError(
+                "the step of CumulativeEventTimeWindows must divide its max size: "
+                f"max size {self.max_size_ms} ms, step {self.step_ms} ms"
+            )
+        _check_offset("CumulativeEventTimeWindows", "max size", self.max_size_ms, self.offset_ms)
+
+    @classmethod
+    def of(
+        cls, max_size: Duration, step: Duration, offset: Duration = 0
+    ) -> CumulativeEventTimeWindows:
+        """The longest window lasts `max_size`, of which `step` is a whole part."""
+        max_size_ms = to_positive_ms(max_size, f"the max size of {cls.__name__}")
+        step_ms = to_positive_ms(step, f"the step of {cls.__name__}")
+        return cls(max_size_ms, step_ms, to_ms(offset))
+
+    @property
+    def slice_ms(self) -> int:
+        """How long the slices are that windows share: a step."""
+        return self.step_ms
+
+    def spans(self, timestamp: int) -> list[Span]:
+        """The windows of a timestamp, the one that ends first in front."""
+        into_ms = (timestamp - self.offset_ms) % self.max_size_ms
+        start = timestamp - into_ms
+        first_end = timestamp - into_ms % self.step_ms + self.step_ms
+        return [
+            (start, end) for end in range(first_end, start + self.max_size_ms + 1, self.step_ms)
+        ]
+
+    def assign_windows(
+        self, element: Any, timestamp: int | None, ctx: Any = None, /
+    ) -> list[Window]:
+        return [Window(*span) for span in self.spans(_stamped(element, timestamp))]
 
     def is_event_time(self) -> bool:
         return True

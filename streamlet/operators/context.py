@@ -110,10 +110,11 @@ class NoTimers:
 class ElementContext(ProcessFunction.Context):
     """What a ProcessFunction may ask; the operator sets `now` before each record."""
 
-    __slots__ = ("_timers", "now")
+    __slots__ = ("_timers", "key", "now")
 
     def __init__(self, timers: TimerService) -> None:
         self.now: int | None = None
+        self.key = None  # there is none, but the loop of keyed functions is this one's too
         self._timers = timers
 
     def timestamp(self) -> int | Any:

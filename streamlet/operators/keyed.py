@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.elements import MAX_TIMESTAMP, RowBatch
+from streamlet.columns import to_rows
+from streamlet.elements import MAX_TIMESTAMP, Batch, ColumnBatch, RowBatch
 from streamlet.errors import FatalError, InternalError
 from streamlet.functions import KeyedProcessFunction, ReduceFunction
 from streamlet.operators.context import KeyedContext
 from streamlet.operators.operator import Operator, OperatorContext, Output
-from streamlet.operators.place import note_firing, note_record
+from streamlet.operators.place import note_firing, note_record, position_of_last
 from streamlet.operators.results import Results
 from streamlet.operators.stateless import FunctionOperator
 from streamlet.operators.timers import KeyedTimers
 from streamlet.state.codec import ATOMS, DEFAULT_CODEC, Encoded, handed_out, keep
 from streamlet.state.log import MISSING, StateLog
+
+if TYPE_CHECKING:
+    from streamlet.operators.running_columns import RunningColumns
 
 _log = logging.getLogger("streamlet.operators")
 
@@ -50,20 +54,12 @@ class KeyedProcessOperator(FunctionOperator):
         super().open(ctx)
 
     def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
-        keys = batch.keys or []
-        log, context, process = self._log, self._context, self._process
-        results, index = Results(), -1
-        add = results.add
+        results, values = Results(), iter(batch.values)
+        records = zip(values, batch.keys or (), batch.timestamps or repeat(None))  # noqa: B905 - repeat never ends
         try:
-            for key, value, timestamp in zip(keys, batch.values, batch.timestamps or repeat(None)):  # noqa: B905 - repeat never ends
-                index += 1
-                log.key = key
-                context.now = timestamp
-                yielded = process(value, context)
-                if yielded is not None:
-                    add(yielded, timestamp)
+            results.add_processed(self._process, records, self._context, self._log)
         except Exception as error:
-            note_record(error, self.ctx, batch, index)
+            note_record(error, self.ctx, batch, position_of_last(values, batch.values))
             raise
         results.emit(out)
 
@@ -87,25 +83,27 @@ class KeyedProcessOperator(FunctionOperator):
         """Fires timers up to `limit_ms`; False when the budget ended first."""
         is_event_time = time_domain == "event_time"
         domain = self._timers.event if is_event_time else self._timers.processing
-        results, context = Results(), self._context
-        context.domain = time_domain
+        log, context, on_timer, results = self._log, self._context, self._on_timer, Results()
+        context.domain, is_at_end = time_domain, limit_ms == MAX_TIMESTAMP
         for _ in range(budget):
             due = domain.pop_due(limit_ms)
             if due is None:
                 break
-            timestamp, self._log.key = due
-            if limit_ms == MAX_TIMESTAMP and self._is_endless(self._log.key):
+            timestamp, log.key = due
+            if is_at_end and self._is_endless(log.key):
                 continue
             context.now = timestamp
             try:
-                yielded = self._on_timer(timestamp, context)
-                results.add_timed(yielded, timestamp if is_event_time else None, timestamp)
+                yielded = on_timer(timestamp, context)
+                if yielded is not None:
+                    results.add(yielded, timestamp)
             except Exception as error:
-                note_firing(error, self.ctx, self._log.key, f"{time_domain} timer {timestamp}")
+                note_firing(error, self.ctx, log.key, f"{time_domain} timer {timestamp}")
                 raise
         else:
             due = (0, None)
-        results.emit(out)
+        # TM-10: side outputs carry the timer's timestamp in either case
+        results.emit(out, is_main_stamped=is_event_time)
         return due is None
 
     def _is_endless(self, key: Any) -> bool:
@@ -170,39 +168,64 @@ class ReduceOperator(FunctionOperator):
 class AggOperator(Operator):
     """Named aggregates of each key; one dict per record."""
 
+    takes_columns = True
+
     def __init__(self, named: NamedAggregates, key_fields: tuple[str, ...]) -> None:
         self._named = named
         self._key_fields = key_fields
-        self._row = named.row_maker(key_fields)
+        self._rows = named.row_builder(key_fields)
 
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
-        self._table = keyed_state(ctx).flat("_aggregated", kind="aggregating", owned=True)
+        self._table = keyed_state(ctx).flat(
+            "_aggregated",
+            kind="aggregating",
+            owned=True,
+            copy=list if self._named.is_replaced else None,
+        )
+        self._columns: RunningColumns | None = None
 
-    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
-        results: list[Any] = []
+    def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
+        if isinstance(batch, ColumnBatch):
+            if (columns := self._running_columns().add(batch)) is not None:
+                out.emit(columns)
+                return
+            batch = to_rows(batch)
+        keys = batch.keys or []
+        results: list[list[Any]] = []
         try:
-            self._aggregate(batch.keys or [], batch.values, results)
+            parts = self._named.columns(batch.values)
+            self._named.run(self._accumulators(keys), parts, results)
         except Exception as error:
-            note_record(error, self._ctx, batch, len(results))
+            note_record(error, self._ctx, batch, len(results[-1]) if results else 0)
             raise
-        out.emit(RowBatch(results, batch.timestamps))
+        rows = self._rows(*key_columns(self._key_fields, keys), *results)
+        out.emit(RowBatch(rows, batch.timestamps))
 
-    def _aggregate(self, keys: list[Any], values: list[Any], results: list[Any]) -> None:
-        named, table, dirty, append = self._named, self._table, self._table.dirty, results.append
-        add, row, has_one_field = named.add, self._row, len(self._key_fields) == 1
-        for key, parts in zip(keys, named.parts(values), strict=True):
-            accumulator = dirty.get(key, MISSING)
-            if accumulator is MISSING:
-                accumulator = table.for_update(key)
-            if accumulator is MISSING:
-                accumulator = named.create()
-            dirty[key] = accumulator = add(accumulator, parts)
-            append(row((key,) if has_one_field else key_values(self._key_fields, key), accumulator))
+    def _running_columns(self) -> RunningColumns:
+        if self._columns is None:
+            from streamlet.operators.running_columns import RunningColumns  # loads numpy
+
+            self._columns = RunningColumns(self._named, self._key_fields, self._accumulators)
+        return self._columns
+
+    def _accumulators(self, keys: list[Any]) -> list[list[Any]]:
+        """That of each key, to be changed in place; no accumulator is an empty list."""
+        known: list[Any] = list(map(self._table.dirty.get, keys))
+        if all(known):
+            return known
+        return [each or self._opened(key) for each, key in zip(known, keys, strict=True)]
+
+    def _opened(self, key: Any) -> list[Any]:
+        """The accumulator of a key that was not dirty; now it is."""
+        accumulator = self._table.for_update(key)
+        if accumulator is MISSING:
+            accumulator = self._table.dirty[key] = self._named.create()
+        return accumulator  # type: ignore[no-any-return]
 
 
-def key_values(key_fields: tuple[str, ...], key: Any) -> tuple[Any, ...]:
-    """The key as the leading values of an `agg` result; none without key fields."""
+def key_columns(key_fields: tuple[str, ...], keys: list[Any]) -> Iterable[Sequence[Any]]:
+    """The keys as the leading columns of `agg` results; none without key fields."""
     if len(key_fields) == 1:
-        return (key,)
-    return tuple(key) if key_fields else ()
+        return (keys,)
+    return zip(*keys, strict=True) if key_fields else ()

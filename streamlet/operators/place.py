@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import length_hint
 from reprlib import Repr
 from typing import Any, Final
 
@@ -17,6 +19,11 @@ _SHORT.maxlevel = 3
 def short(value: Any) -> str:
     """The value's repr, cut to one line."""
     return _SHORT.repr(value)
+
+
+def position_of_last(taken: Iterator[Any], values: list[Any]) -> int:
+    """The position in `values` of what was last taken from `taken`, an iterator over them."""
+    return len(values) - length_hint(taken) - 1
 
 
 def note_record(error: BaseException, ctx: OperatorContext, batch: RowBatch, index: int) -> None:

@@ -9,11 +9,13 @@ a timer at or before the next due time of its sessions; that is the whole invari
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, Final
 
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, RowBatch
+from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnBatch, RowBatch
 from streamlet.eventtime.sessions import merge_session
 from streamlet.eventtime.windows import EventTimeSessionWindows, Window
+from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import Operator, OperatorContext, Output
 from streamlet.operators.place import note_firing, note_record
@@ -22,6 +24,9 @@ from streamlet.operators.timers import TimerDomain
 from streamlet.operators.window import LateRecords, stamped
 from streamlet.operators.window_contents import WindowContents, WindowScope
 from streamlet.state.log import MISSING
+
+if TYPE_CHECKING:
+    from streamlet.operators.column_sessions import ColumnSessions
 
 # A session is a list in state: its bounds [start, end), its contents, and whether it has fired.
 START: Final = 0
@@ -40,54 +45,142 @@ class SessionWindowOperator(Operator):
         allowed_lateness_ms: int,
         late_tag_id: str | None,
     ) -> None:
-        self._gap_of: Callable[[Any], int] = assigner.gap_of
+        self._assigner = assigner
         self._contents = contents
         self._lateness_ms = allowed_lateness_ms
         self._late_tag_id = late_tag_id
         self._watermark_ms = MIN_TIMESTAMP
+        self._gathered: list[tuple[Any, list[Any]]] = []
+        """Sessions that are due and dropped, and fire together."""
+        self._column_sessions: ColumnSessions | None = None
 
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
         self._log = log = keyed_state(ctx)
-        self._sessions = log.flat("_sessions", kind=self._contents.kind, owned=True)
+        self._sessions = log.flat(
+            "_sessions", kind=self._contents.kind, owned=True, copy=_copier(self._contents)
+        )
         self._timers = TimerDomain(log, "_session_timers")
         self._late = LateRecords(ctx, self._late_tag_id)
         self._contents.open(ctx, WindowScope(is_merging=True, is_retained=self._lateness_ms > 0))
 
-    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+    def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
+        if isinstance(batch, ColumnBatch):
+            batch = self._columns().add(batch, self._watermark_ms)
+            if not len(batch):
+                return
         timestamps = stamped(batch, self._ctx)
-        elements = self._contents.prepare(batch.values)
-        results, index = Results(), -1
-        gap_of, add = self._gap_of, self._contents.add
-        sessions_of = self._sessions.dirty.get
+        results = Results()
+        if isinstance(self._contents, AggContents):
+            self._fold(batch, timestamps, self._contents, results)
+        else:
+            self._add_each(batch, timestamps, results)
+        results.emit(out)
+
+    def _columns(self) -> ColumnSessions:
+        """Where batches of columns go; from now on results are columns, too."""
+        if self._column_sessions is None:
+            from streamlet.operators.column_sessions import ColumnSessions
+
+            contents, gap_ms = self._contents, self._assigner.gap_ms
+            assert isinstance(contents, AggContents)
+            assert gap_ms is not None
+            contents.gives_columns = True
+            self._column_sessions = ColumnSessions(contents, self._sessions, self._timers, gap_ms)
+        return self._column_sessions
+
+    def _fold(
+        self, batch: RowBatch, timestamps: list[int], contents: AggContents, results: Results
+    ) -> None:
+        """Finds the accumulators of all records, then folds the batch into them.
+
+        Where more than to add must be done (merge, fire at once, turn away) what came before is
+        folded first.
+        """
+        keys, folded = batch.keys or [], 0
+        remaining, ends = iter(keys), self._ends(batch, timestamps)
+        accumulators: list[list[Any]] = []
+        append, sessions_of = accumulators.append, self._sessions.dirty.get
+        for key, timestamp, end in zip(remaining, timestamps, ends, strict=True):
+            sessions = sessions_of(key)
+            if sessions.__class__ is list and len(sessions) == 1:  # no tombstone, and not None
+                session = sessions[0]
+                start, stop, accumulator, has_fired = session
+                # The one open session takes the element: nothing to merge, no timer to set.
+                # It has not fired, so it ends after the watermark.
+                if start <= end and timestamp <= stop and not has_fired:
+                    if timestamp < start:
+                        session[START] = timestamp
+                    if end > stop:
+                        session[END] = end
+                    append(accumulator)
+                    continue
+            accumulator = self._accumulator(contents, key, timestamp, end)
+            if accumulator is not None:
+                append(accumulator)
+                continue
+            index = len(keys) - length_hint(remaining) - 1
+            contents.fold(accumulators, batch.slice(folded, index))
+            accumulators.clear()
+            self._add_each(batch.slice(index, index + 1), [timestamp], results)
+            folded = index + 1
+        contents.fold(accumulators, batch.slice(folded, len(keys)))
+
+    def _accumulator(self, contents: AggContents, key: Any, timestamp: int, end: int) -> Any:
+        """That of the session that takes the element; None: there is more to do than to add it."""
+        sessions = self._sessions.for_update(key)
+        if sessions is MISSING:
+            sessions = []
+        first, stop, start, end = merge_session(sessions, timestamp, end)
+        if stop - first > 1 or end - 1 <= self._watermark_ms:
+            return None
+        if first == stop:
+            session = [start, end, contents.create(), False]
+            sessions.insert(first, session)
+            self._timers.register(end - 1, key)
+        else:
+            session = sessions[first]
+            if session[HAS_FIRED]:
+                return None
+            session[START], session[END] = start, end
+        self._sessions.put(key, sessions)
+        return session[CONTENTS]
+
+    def _ends(self, batch: RowBatch, timestamps: list[int]) -> list[int]:
+        """Where the session of each record alone would end."""
+        gap_ms, index = self._assigner.gap_ms, -1
+        if gap_ms is not None:
+            return [timestamp + gap_ms for timestamp in timestamps]
+        gap_of, ends = self._assigner.gap_of, []
         try:
-            for key, element, value, timestamp in zip(
-                batch.keys or [], elements, batch.values, timestamps, strict=True
-            ):
-                index += 1
-                end = timestamp + gap_of(value)
-                sessions = sessions_of(key)
-                if sessions.__class__ is list and len(sessions) == 1:  # no tombstone, and not None
-                    session = sessions[0]
-                    # The one open session takes the element: nothing to merge, no timer to set.
-                    # It has not fired, so it ends after the watermark.
-                    if (
-                        session[START] <= end
-                        and timestamp <= session[END]
-                        and not session[HAS_FIRED]
-                    ):
-                        if timestamp < session[START]:
-                            session[START] = timestamp
-                        if end > session[END]:
-                            session[END] = end
-                        session[CONTENTS] = add(session[CONTENTS], element)
-                        continue
-                if not self._add(key, element, timestamp, end, results):
-                    self._late.take(value, timestamp, results)
+            for index, value in enumerate(batch.values):
+                ends.append(timestamps[index] + gap_of(value))
         except Exception as error:
             note_record(error, self._ctx, batch, index)
             raise
-        results.emit(out)
+        return ends
+
+    def _add_each(self, batch: RowBatch, timestamps: list[int], results: Results) -> None:
+        """Adds record by record."""
+        elements, keys, index = self._contents.prepare(batch.values), batch.keys or [], -1
+        add, sessions_of = self._contents.add, self._sessions.dirty.get
+        ends = self._ends(batch, timestamps)
+        try:
+            for key, element, timestamp, end in zip(keys, elements, timestamps, ends, strict=True):
+                index += 1
+                sessions = sessions_of(key)
+                if sessions.__class__ is list and len(sessions) == 1:
+                    session = sessions[0]
+                    start, stop, contents, has_fired = session
+                    if start <= end and timestamp <= stop and not has_fired:
+                        session[START], session[END] = min(start, timestamp), max(stop, end)
+                        session[CONTENTS] = add(contents, element)
+                        continue
+                if not self._add(key, element, timestamp, end, results):
+                    self._late.take(batch.values[index], timestamp, results)
+        except Exception as error:
+            note_record(error, self._ctx, batch, index)
+            raise
 
     def advance_watermark(self, watermark_ms: int, budget: int, out: Output) -> bool:
         self._watermark_ms = watermark_ms
@@ -99,6 +192,7 @@ class SessionWindowOperator(Operator):
                 is_done = True
                 break
             self._on_timer(due[0], due[1], results)
+        self._fire_gathered(results)
         results.emit(out)
         return is_done and super().advance_watermark(watermark_ms, budget, out)
 
@@ -139,9 +233,22 @@ class SessionWindowOperator(Operator):
 
     def _on_timer(self, now_ms: int, key: Any, results: Results) -> None:
         """Fires and drops the sessions that are due; the others get their timer."""
-        sessions = self._sessions.for_update(key)
+        sessions = self._sessions.get(key, MISSING)
         if sessions is MISSING:
             return
+        if sessions[0][END] - 1 > now_ms and not self._lateness_ms:
+            self._timers.register(sessions[0][END] - 1, key)  # it has grown: nothing else to do
+            return
+        if len(sessions) == 1 and not self._lateness_ms:
+            self._fire(key, sessions[0], results)
+            self._contents.clear(key, Window(sessions[0][START], sessions[0][END]))
+            self._sessions.remove(key)
+            return
+        self._on_timer_of_several(now_ms, key, results)
+
+    def _on_timer_of_several(self, now_ms: int, key: Any, results: Results) -> None:
+        """The same where sessions stay, or have fired."""
+        sessions = self._sessions.for_update(key)
         dropped = 0
         for session in sessions:  # in the order of their ends, too
             if session[END] - 1 > now_ms:
@@ -169,6 +276,27 @@ class SessionWindowOperator(Operator):
         return min(end - 1 + self._lateness_ms, MAX_TIMESTAMP)
 
     def _fire(self, key: Any, session: list[Any], results: Results) -> None:
+        if isinstance(self._contents, AggContents) and not self._lateness_ms:
+            self._gathered.append((key, session))
+        else:
+            self._fire_now(key, session, results)
+
+    def _fire_gathered(self, results: Results) -> None:
+        """Fires at once what is of no more use to anybody, so that nothing changes it meanwhile."""
+        gathered, self._gathered = self._gathered, []
+        contents, fired = self._contents, len(results.values)
+        if not gathered or not isinstance(contents, AggContents):
+            return
+        keys, sessions = zip(*gathered, strict=True)
+        starts, ends, kept, _ = map(list, zip(*sessions, strict=True))
+        try:
+            contents.fire_spans(keys, starts, ends, kept, results)
+        except Exception:
+            del results.values[fired:]  # one by one it fails again, and shows the key
+            for key, session in gathered:
+                self._fire_now(key, session, results)
+
+    def _fire_now(self, key: Any, session: list[Any], results: Results) -> None:
         self._log.key = key
         start, end = session[START], session[END]
         try:
@@ -176,3 +304,13 @@ class SessionWindowOperator(Operator):
         except Exception as error:
             note_firing(error, self._ctx, key, f"session [{start}, {end})")
             raise
+
+
+def _copier(contents: WindowContents) -> Callable[[list[Any]], list[Any]] | None:
+    """What copies the sessions of a key; None: they are encoded and decoded."""
+    copy = contents.copy
+    if copy is None:
+        return None
+    return lambda sessions: [
+        [start, end, copy(kept), has_fired] for start, end, kept, has_fired in sessions
+    ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
+from operator import sub
 from typing import Any
 
 from streamlet.elements import RowBatch
@@ -22,7 +23,7 @@ from streamlet.operators.operator import (
     Output,
     own_copy,
 )
-from streamlet.operators.place import note_record
+from streamlet.operators.place import note_record, position_of_last
 from streamlet.operators.results import Results
 from streamlet.state.operator_lists import OperatorLists
 
@@ -128,10 +129,8 @@ class FlatMapOperator(FunctionOperator):
         if batch.timestamps is None:
             out.emit(RowBatch(results))
             return
-        timestamps: list[int] = []
-        for timestamp, end in zip(batch.timestamps, ends, strict=True):
-            timestamps.extend(repeat(timestamp, end - len(timestamps)))
-        out.emit(RowBatch(results, timestamps))
+        counts = map(sub, ends, [0, *ends])
+        out.emit(RowBatch(results, [*chain.from_iterable(map(repeat, batch.timestamps, counts))]))
 
 
 class ProcessOperator(FunctionOperator):
@@ -147,15 +146,12 @@ class ProcessOperator(FunctionOperator):
 
     def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
         process = getattr(self.function, "process_element", self.function)
-        element, results = self._element, Results()
-        index = 0
+        results, values = Results(), iter(batch.values)
+        records = zip(values, repeat(None), batch.timestamps or repeat(None))
         try:
-            for index, value in enumerate(batch.values):
-                now = None if batch.timestamps is None else batch.timestamps[index]
-                element.now = now
-                results.add(process(value, element), now)
+            results.add_processed(process, records, self._element, self._element)
         except Exception as error:
-            note_record(error, self.ctx, batch, index)
+            note_record(error, self.ctx, batch, position_of_last(values, batch.values))
             raise
         results.emit(out)
 

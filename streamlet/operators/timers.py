@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamlet.clock import Clock
 from streamlet.elements import MIN_TIMESTAMP
 from streamlet.eventtime.timers import TimerQueue
@@ -21,7 +23,7 @@ class TimerDomain:
 
     def register(self, timestamp: int, key: object) -> None:
         if self._queue.register(timestamp, key):
-            self._table.put((timestamp, key), True)
+            self._table.dirty[timestamp, key] = True
 
     def delete(self, timestamp: int, key: object) -> None:
         if self._queue.delete(timestamp, key):
@@ -63,17 +65,26 @@ class KeyedTimers:
         return self._clock.now_ms()
 
     def register_event_time_timer(self, timestamp: int, /) -> None:
-        self.event.register(_checked(timestamp), self.log.key)
+        if timestamp.__class__ is not int:
+            raise _no_timestamp(timestamp)
+        self.event.register(timestamp, self.log.key)
 
     def delete_event_time_timer(self, timestamp: int, /) -> None:
-        self.event.delete(_checked(timestamp), self.log.key)
+        if timestamp.__class__ is not int:
+            raise _no_timestamp(timestamp)
+        self.event.delete(timestamp, self.log.key)
 
     def register_processing_time_timer(self, timestamp: int, /) -> None:
-        if not self._is_quiet:
-            self.processing.register(_checked(timestamp), self.log.key)
+        if self._is_quiet:
+            return
+        if timestamp.__class__ is not int:
+            raise _no_timestamp(timestamp)
+        self.processing.register(timestamp, self.log.key)
 
     def delete_processing_time_timer(self, timestamp: int, /) -> None:
-        self.processing.delete(_checked(timestamp), self.log.key)
+        if timestamp.__class__ is not int:
+            raise _no_timestamp(timestamp)
+        self.processing.delete(timestamp, self.log.key)
 
     def quiesce(self) -> None:
         """At the end of input pending processing-time timers are dropped (TM-13)."""
@@ -81,10 +92,8 @@ class KeyedTimers:
         self.processing.clear()
 
 
-def _checked(timestamp: int) -> int:
-    if timestamp.__class__ is not int:
-        raise TypeError(
-            f"a timer's timestamp is int epoch milliseconds, got {timestamp!r} "
-            f"({type(timestamp).__name__})"
-        )
-    return timestamp
+def _no_timestamp(timestamp: Any) -> TypeError:
+    return TypeError(
+        f"a timer's timestamp is int epoch milliseconds, got {timestamp!r} "
+        f"({type(timestamp).__name__})"
+    )

@@ -7,22 +7,36 @@ second, so that a window opens, fires and goes as a whole: no timer per key is n
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, RowBatch
+from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnBatch, RowBatch
 from streamlet.errors import RecordError
-from streamlet.eventtime.windows import SlidingEventTimeWindows, TumblingEventTimeWindows, Window
+from streamlet.eventtime.windows import (
+    CumulativeEventTimeWindows,
+    SlidingEventTimeWindows,
+    Span,
+    TumblingEventTimeWindows,
+    Window,
+)
+from streamlet.operators.agg_contents import AggContents
+from streamlet.operators.buckets import Buckets
+from streamlet.operators.firing import DueSpans, Firings, Work, count_pieces, read_pieces
 from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import Operator, OperatorContext, Output
-from streamlet.operators.place import note_firing, note_record
+from streamlet.operators.place import note_record
 from streamlet.operators.results import Results
 from streamlet.operators.window_contents import WindowContents, WindowScope
 from streamlet.state.log import MISSING, Layout
+from streamlet.state.pieces import collect, in_order, release
 
-Bounds: TypeAlias = tuple[int, int]
-"""A window's [start, end) as state names it."""
+if TYPE_CHECKING:
+    from streamlet.operators.column_spans import ColumnSpans
+
+FixedWindows: TypeAlias = (
+    TumblingEventTimeWindows | SlidingEventTimeWindows | CumulativeEventTimeWindows
+)
+"""Windows whose bounds follow from the timestamp alone."""
 
 
 class LateRecords:
@@ -50,11 +64,11 @@ def stamped(batch: RowBatch, ctx: OperatorContext) -> list[int]:
 
 
 class WindowOperator(Operator):
-    """Windows of fixed size, one set per key."""
+    """Windows of fixed bounds, one set per key."""
 
     def __init__(
         self,
-        assigner: TumblingEventTimeWindows | SlidingEventTimeWindows,
+        assigner: FixedWindows,
         contents: WindowContents,
         allowed_lateness_ms: int,
         late_tag_id: str | None,
@@ -64,36 +78,45 @@ class WindowOperator(Operator):
         self._lateness_ms = allowed_lateness_ms
         self._late_tag_id = late_tag_id
         # Only then may a whole batch go the short way: one window each, and none fires twice.
-        self._is_tumbling = (
-            isinstance(assigner, TumblingEventTimeWindows) and not allowed_lateness_ms
-        )
+        self._tumbling: TumblingEventTimeWindows | None = None
+        if isinstance(assigner, TumblingEventTimeWindows) and not allowed_lateness_ms:
+            self._tumbling = assigner
         self._watermark_ms = MIN_TIMESTAMP
-        self._firing: list[tuple[Any, Any]] | None = None
+        self._firings = Firings(contents)
+        self._column_spans: ColumnSpans | None = None
 
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
-        self._log = log = keyed_state(ctx)
+        log = keyed_state(ctx)
         contents = self._contents
         self._windows = log.nested(
-            "_windows", Layout.WINDOW, owned=contents.is_owned, kind=contents.kind
+            "_windows",
+            Layout.WINDOW,
+            owned=contents.is_owned,
+            kind=contents.kind,
+            copy=contents.copy,
         )
         # Windows that still have to fire at their end, by key: only where fired ones are kept on.
         self._pending = log.nested("_pending", Layout.WINDOW, kind="pending windows")
         self._load = self._windows.for_update if contents.is_owned else self._windows.load
         self._late = LateRecords(ctx, self._late_tag_id)
-        self._known: set[Bounds] = set()
-        self._due: list[tuple[int, Bounds]] = []
-        self._expiring: list[tuple[int, Bounds]] = []
+        self._known: set[Span] = set()
+        self._due, self._expiring = DueSpans(), DueSpans()
+        self._firings.open(ctx)
         contents.open(ctx, WindowScope(is_merging=False, is_retained=self._lateness_ms > 0))
-        for bounds in sorted(self._windows.outers()):
-            self._remember(bounds)
+        for span in sorted(self._windows.outers()):
+            self._remember(span)
 
-    def process_batch(self, input_index: int, batch: RowBatch, out: Output) -> None:
+    def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
+        if isinstance(batch, ColumnBatch):
+            batch = self._columns().add(batch, self._is_open)
+            if not len(batch):
+                return
         timestamps = stamped(batch, self._ctx)
-        elements = self._contents.prepare(batch.values)
-        if self._is_tumbling and min(timestamps) > self._watermark_ms:
-            self._add_on_time(batch, timestamps, elements)
+        if self._tumbling is not None and min(timestamps) > self._watermark_ms:
+            self._add_on_time(batch, timestamps, self._tumbling)
             return
+        elements = self._contents.prepare(batch.values)
         results, index = Results(), -1
         try:
             for key, element, timestamp in zip(batch.keys or [], elements, timestamps, strict=True):
@@ -108,20 +131,42 @@ class WindowOperator(Operator):
             raise
         results.emit(out)
 
-    def _add_on_time(self, batch: RowBatch, timestamps: list[int], elements: Sequence[Any]) -> None:
+    def _columns(self) -> ColumnSpans:
+        """Where batches of columns go; from now on results are columns, too."""
+        if self._column_spans is None:
+            from streamlet.operators.column_spans import ColumnSpans
+
+            contents, assigner = self._contents, self._tumbling
+            assert isinstance(contents, AggContents)
+            assert assigner is not None
+            contents.gives_columns = True
+            self._column_spans = ColumnSpans(
+                contents, self._windows, self._bucket, assigner.size_ms, assigner.offset_ms
+            )
+        return self._column_spans
+
+    def _is_open(self, start: int) -> bool:
+        assert self._tumbling is not None
+        return start + self._tumbling.size_ms - 1 > self._watermark_ms
+
+    def _add_on_time(
+        self, batch: RowBatch, timestamps: list[int], assigner: TumblingEventTimeWindows
+    ) -> None:
         """The usual case, with nothing to decide: every record has one window, still open."""
-        buckets: dict[int, dict[Any, Any]] = {}
-        bucket_of, load = buckets.get, self._load
-        first, add = self._contents.first, self._contents.add
-        size_ms, index = self._assigner.size_ms, -1
-        offset_ms = self._assigner.offset_ms
+        size_ms, offset_ms = assigner.size_ms, assigner.offset_ms
+        contents, keys = self._contents, batch.keys or []
+        if isinstance(contents, AggContents):
+            buckets = Buckets(self._windows, self._bucket, contents.create, size_ms, offset_ms)
+            contents.fold(buckets.accumulators(keys, timestamps), batch)
+            return
+        elements = contents.prepare(batch.values)
         starts = [timestamp - (timestamp - offset_ms) % size_ms for timestamp in timestamps]
+        changes = {start: self._bucket((start, start + size_ms)) for start in set(starts)}
+        first, add, load, index = contents.first, contents.add, self._load, -1
         try:
-            for key, element, start in zip(batch.keys or [], elements, starts, strict=True):
+            for key, element, start in zip(keys, elements, starts, strict=True):
                 index += 1
-                bucket = bucket_of(start)
-                if bucket is None:
-                    bucket = buckets[start] = self._bucket(start)
+                bucket = changes[start]
                 kept = bucket.get(key, MISSING)
                 if kept is MISSING:
                     kept = load((start, start + size_ms), key)
@@ -132,14 +177,13 @@ class WindowOperator(Operator):
 
     def _add(self, key: Any, element: Any, timestamp: int) -> None:
         """Adds the element to those of its windows that are not expired."""
-        for start in self._assigner.starts(timestamp):
-            bounds = (start, start + self._assigner.size_ms)
-            if self._expiry_ms(bounds) <= self._watermark_ms:
+        for span in self._assigner.spans(timestamp):
+            if self._expiry_ms(span) <= self._watermark_ms:
                 continue
-            bucket = self._bucket(start)
+            bucket = self._bucket(span)
             kept = bucket.get(key, MISSING)
             if kept is MISSING:
-                kept = self._load(bounds, key)
+                kept = self._load(span, key)
             if kept is MISSING:
                 bucket[key] = self._contents.first(element)
             else:
@@ -148,35 +192,27 @@ class WindowOperator(Operator):
     def advance_watermark(self, watermark_ms: int, budget: int, out: Output) -> bool:
         self._watermark_ms = watermark_ms
         self._contents.set_watermark(watermark_ms)
-        results = Results()
-        while self._due and self._due[0][0] <= watermark_ms:
-            budget = self._fire(self._due[0][1], budget, results)
-            if self._firing is not None:
-                results.emit(out)
-                return False
-            heapq.heappop(self._due)
-        results.emit(out)
-        while self._expiring and self._expiring[0][0] <= watermark_ms:
-            self._expire(heapq.heappop(self._expiring)[1])
-        return super().advance_watermark(watermark_ms, budget, out)
+        is_done = self._firings.go_on(self._fire_due, budget, out)
+        return is_done and super().advance_watermark(watermark_ms, budget, out)
 
     def close(self) -> None:
+        self._firings.close()
         self._contents.close()
 
-    def _bucket(self, start: int) -> dict[Any, Any]:
-        """The changes of the window that starts there."""
-        bounds = (start, start + self._assigner.size_ms)
-        if bounds not in self._known:
-            self._remember(bounds)
-        return self._windows.dirty.setdefault(bounds, {})
+    def _bucket(self, span: Span) -> dict[Any, Any]:
+        """The changes of the window."""
+        if span not in self._known:
+            self._remember(span)
+        return self._windows.dirty.setdefault(span, {})
 
-    def _remember(self, bounds: Bounds) -> None:
-        self._known.add(bounds)
-        heapq.heappush(self._due, (bounds[1] - 1, bounds))
-        heapq.heappush(self._expiring, (self._expiry_ms(bounds), bounds))
+    def _remember(self, span: Span) -> None:
+        self._known.add(span)
+        self._due.add(span, span[1] - 1)
+        if self._lateness_ms:
+            self._expiring.add(span, self._expiry_ms(span))
 
-    def _expiry_ms(self, bounds: Bounds) -> int:
-        return min(bounds[1] - 1 + self._lateness_ms, MAX_TIMESTAMP)
+    def _expiry_ms(self, span: Span) -> int:
+        return min(span[1] - 1 + self._lateness_ms, MAX_TIMESTAMP)
 
     def _fire_again(self, key: Any, timestamp: int, results: Results) -> bool:
         """A record behind the watermark: windows that have ended fire again (WN-26).
@@ -184,54 +220,51 @@ class WindowOperator(Operator):
         False: it came too late for all its windows, and for the allowed lateness (WM-52).
         """
         watermark_ms, is_taken = self._watermark_ms, False
-        for start in self._assigner.starts(timestamp):
-            bounds = (start, start + self._assigner.size_ms)
-            if self._expiry_ms(bounds) <= watermark_ms:
+        for span in self._assigner.spans(timestamp):
+            if self._expiry_ms(span) <= watermark_ms:
                 continue
             is_taken = True
-            if bounds[1] - 1 <= watermark_ms:
-                self._fire_key(bounds, key, self._windows.get(bounds, key), results)
+            if span[1] - 1 <= watermark_ms:
+                kept = self._windows.get(span, key)
+                self._firings.fire(Window(*span), [key], [kept], results)
             elif self._lateness_ms:
-                self._pending.put(bounds, key, True)
+                self._pending.put(span, key, True)
         return is_taken or timestamp + self._lateness_ms > watermark_ms
 
     def _mark_pending(self, key: Any, timestamp: int) -> None:
         if not self._lateness_ms:
             return
-        for start in self._assigner.starts(timestamp):
-            self._pending.put((start, start + self._assigner.size_ms), key, True)
+        for span in self._assigner.spans(timestamp):
+            self._pending.put(span, key, True)
 
-    def _fire(self, bounds: Bounds, budget: int, results: Results) -> int:
-        """Fires up to `budget` keys of a window, and gives what is left of the budget."""
-        if self._firing is None:
-            source = self._pending if self._lateness_ms else self._windows
-            self._firing = source.scan(bounds)
-            self._firing.reverse()
-        for _ in range(min(budget, len(self._firing))):
-            key, kept = self._firing.pop()
-            if self._lateness_ms:
-                self._pending.remove(bounds, key)
-                kept = self._windows.get(bounds, key)
-            self._fire_key(bounds, key, kept, results)
-            budget -= 1
-        if not self._firing:
-            self._firing = None
-        return budget
+    def _fire_due(self) -> Work:
+        """Fires what is due, then drops what has expired (WN-22)."""
+        while span := self._due.pop_due(self._watermark_ms):
+            yield from self._fire(span)
+        while span := self._expiring.pop_due(self._watermark_ms):
+            yield from self._expire(span)
 
-    def _fire_key(self, bounds: Bounds, key: Any, kept: Any, results: Results) -> None:
-        self._log.key = key
-        try:
-            self._contents.fire(key, Window(*bounds), kept, results)
-        except Exception as error:
-            note_firing(error, self._ctx, key, f"window [{bounds[0]}, {bounds[1]})")
-            raise
+    def _fire(self, span: Span) -> Work:
+        if not self._lateness_ms:
+            yield from self._expire(span, is_firing=True)
+            return
+        # The windows themselves stay; those that fire for the first time are pending.
+        layers = self._pending.layers_of(span)
+        pending = yield from read_pieces(collect(layers))
+        keys = yield from read_pieces(in_order(pending))
+        yield from self._firings.fire_all(span, keys, partial(self._windows.get, span))
+        yield from count_pieces(self._pending.dropping(span, keys))
+        yield from count_pieces(release(pending, layers))
 
-    def _expire(self, bounds: Bounds) -> None:
-        """Drops all that is kept of a window (WN-23)."""
-        window = Window(*bounds)
+    def _expire(self, span: Span, *, is_firing: bool = False) -> Work:
+        """Drops all that is kept of a window (WN-23), after it has fired if that is due, too."""
+        self._known.discard(span)
+        layers = self._windows.layers_of(span)
+        entries = yield from read_pieces(collect(layers))
+        keys = yield from read_pieces(in_order(entries))
+        if is_firing:
+            yield from self._firings.fire_all(span, keys, entries.__getitem__)
         if self._contents.needs_clear:
-            for key, _ in self._windows.scan(bounds):
-                self._log.key = key
-                self._contents.clear(key, window)
-        self._windows.drop(bounds)
-        self._known.discard(bounds)
+            yield from self._firings.clear_all(span, keys)
+        yield from count_pieces(self._windows.dropping(span, keys))
+        yield from count_pieces(release(entries, layers))

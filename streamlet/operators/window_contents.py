@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from streamlet.aggregates import NamedAggregates
 from streamlet.elements import MIN_TIMESTAMP
 from streamlet.eventtime.windows import Window
 from streamlet.functions import (
@@ -22,7 +21,7 @@ from streamlet.functions import (
     ReduceFunction,
 )
 from streamlet.operators.context import SubtaskRuntimeContext
-from streamlet.operators.keyed import key_values, keyed_state
+from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import OperatorContext, own_copy
 from streamlet.operators.results import Results
 from streamlet.state.codec import ATOMS, DEFAULT_CODEC, handed_out, keep
@@ -47,6 +46,11 @@ class WindowContents(ABC):
     kind = "window"
     is_owned = False
     """Whether contents are mutable objects of the engine's own (accumulators and lists)."""
+
+    @property
+    def copy(self) -> Callable[[Any], Any] | None:
+        """What makes an independent copy of contents, if that is cheaper than encoding them."""
+        return None
 
     @property
     def needs_clear(self) -> bool:
@@ -75,6 +79,12 @@ class WindowContents(ABC):
     @abstractmethod
     def fire(self, key: Any, window: Window, contents: Any, results: Results) -> None:
         """Adds what the window gives to the results; the contents stay as they are."""
+
+    def fire_all(
+        self, keys: Sequence[Any], window: Window, contents: Sequence[Any], results: Results
+    ) -> bool:
+        """As `fire` for each of at least one key. False: nothing was done, call `fire`."""
+        return False
 
     def clear(self, key: Any, window: Window) -> None:
         """The window is cleaned up."""
@@ -266,32 +276,3 @@ class ListContents(_FiringContents):
     def fire(self, key: Any, window: Window, contents: Any, results: Results) -> None:
         elements = [handed_out(element, DEFAULT_CODEC) for element in contents]
         self._firing.fire(key, window, elements, elements, results)
-
-
-class AggContents(WindowContents):
-    """`agg(**named)`: a dict of the key, the window's bounds and the named aggregates."""
-
-    kind = "window agg"
-    is_owned = True
-
-    def __init__(self, named: NamedAggregates, key_fields: tuple[str, ...]) -> None:
-        self._named = named
-        self._key_fields = key_fields
-        self._row = named.row_maker((*key_fields, "window_start", "window_end"))
-
-    def prepare(self, values: Sequence[Any]) -> Sequence[Any]:
-        return self._named.parts(values)
-
-    def first(self, element: Any) -> Any:
-        return self._named.add(self._named.create(), element)
-
-    @property
-    def add(self) -> Callable[[Any, Any], Any]:  # a property: one call less per record
-        return self._named.add
-
-    def merge(self, older: Any, newer: Any) -> Any:
-        return self._named.merge(older, newer)
-
-    def fire(self, key: Any, window: Window, contents: Any, results: Results) -> None:
-        leading = (*key_values(self._key_fields, key), *window)
-        results.add_value(self._row(leading, contents), window.end - 1)

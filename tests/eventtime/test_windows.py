@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streamlet.elements import MIN_TIMESTAMP
 from streamlet.errors import ConfigError, RecordError
 from streamlet.eventtime.windows import (
+    CumulativeEventTimeWindows,
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
@@ -31,7 +32,7 @@ STARTS = [
 def test_start_of_a_tumbling_window(timestamp: Any, offset: Any, size: Any, start: Any) -> None:
     """WN-1."""
     assigner = TumblingEventTimeWindows.of(size, offset)
-    assert list(assigner.starts(timestamp)) == [start]
+    assert assigner.spans(timestamp) == [(start, start + size)]
     assert assigner.assign_windows("x", timestamp) == [Window(start, start + size)]
     assert assigner.slide_ms == assigner.size_ms == size
 
@@ -155,3 +156,32 @@ def test_element_without_event_time_is_refused(assigner: Any, timestamp: Any) ->
     with pytest.raises(RecordError, match="with_timestamp_assigner"):
         assigner.assign_windows({"n": 1}, timestamp)
     assert assigner.is_event_time()
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 50), st.integers(1, 9), st.integers(-50, 50))
+def test_element_is_in_the_cumulative_windows_that_end_after_it(
+    timestamp: int, step: int, steps: int, offset: int
+) -> None:
+    """SQL-2: [start, start + k * step) for every k up to the max size."""
+    size, offset = step * steps, offset % (step * steps)
+    windows = CumulativeEventTimeWindows.of(size, step, offset).assign_windows("x", timestamp)
+    start = windows[0].start
+    assert (start - offset) % size == 0
+    assert start <= timestamp < start + size
+    ends = [start + step * k for k in range(1, steps + 1)]
+    assert windows == [Window(start, end) for end in ends if timestamp < end]
+
+
+@pytest.mark.parametrize(("size", "step"), [("10s", "3s"), ("3s", "10s")])
+def test_step_of_cumulative_windows_divides_their_size(size: str, step: str) -> None:
+    """SQL-2."""
+    with pytest.raises(ConfigError, match="must divide"):
+        CumulativeEventTimeWindows.of(size, step)
+
+
+def test_slices_are_as_long_as_windows_of_whole_slices_allow() -> None:
+    """SQL-2, SQL-3."""
+    assert SlidingEventTimeWindows.of(10, 5).slice_ms == 5
+    assert SlidingEventTimeWindows.of(10, 4).slice_ms is None
+    assert SlidingEventTimeWindows.of(2, 10).slice_ms is None
+    assert CumulativeEventTimeWindows.of(15, 5).slice_ms == 5

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlet import OutputTag, ProcessWindowFunction, ValueStateDescriptor
+from streamlet import aggregates as agg
+from streamlet.aggregates import NamedAggregates
 from streamlet.elements import MAX_TIMESTAMP
 from streamlet.errors import RecordError
 from streamlet.eventtime.windows import EventTimeSessionWindows, Window
 from streamlet.functions import AggregateFunction
+from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.session import SessionWindowOperator
 from streamlet.operators.window_contents import (
     AggregateContents,
@@ -302,3 +305,60 @@ def test_a_key_may_begin_anew_after_its_stored_session_is_gone() -> None:
         harness.finish()
         assert harness.output() == [(0, 3_000, 1), (9_000, 12_001, 5)]
         assert harness.state_size() == 0
+
+
+def collected() -> WindowContents:
+    return AggContents(NamedAggregates({"all": agg.collect(), "records": agg.count()}), ("key",))
+
+
+@pytest.mark.slow
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from("ab"), st.integers(0, 40)),
+            st.tuples(st.none(), st.integers(0, 40)),
+        ),
+        max_size=14,
+    ),
+    st.sampled_from([0, 4]),
+    st.booleans(),
+)
+def test_folded_batches_give_what_lists_of_the_elements_do(
+    events: list[tuple[str | None, int]], lateness_ms: int, is_dynamic: bool
+) -> None:
+    """WN-10, WN-26: merging, firing at once and being late in the middle of a batch."""
+    script: list[Any] = [
+        watermark(time) if key is None else at(time, (key, index))
+        for index, (key, time) in enumerate(events)
+    ]
+    gap = EventTimeSessionWindows.with_gap(5)
+    if is_dynamic:
+        gap = EventTimeSessionWindows.with_dynamic_gap(lambda value: 3 + value[1] % 3)
+    lists = run_in_five_modes(sessions(listed, gap, lateness_ms), script, key_by=0)
+    folds = run_in_five_modes(sessions(collected, gap, lateness_ms), script, key_by=0)
+    rows = [tuple(row.values()) for row in folds.values()]
+    assert [row[:4] for row in rows] == lists.values()
+    assert all(row[4] == len(row[3]) for row in rows)
+    assert folds.side == lists.side
+
+
+@pytest.mark.parametrize("lateness_ms", [0, 5_000])
+def test_an_error_in_a_fold_names_the_record(lateness_ms: int) -> None:
+    """Those before it in the batch are folded first, as one merges two sessions."""
+    contents = lambda: AggContents(NamedAggregates({"total": agg.sum(1)}), ("key",))  # noqa: E731
+    with OperatorHarness(sessions(contents, lateness_ms=lateness_ms), key_by=0) as harness:
+        values = [("k", 1), ("k", 2), ("k", 3), ("k", "x"), ("k", 5)]
+        with pytest.raises(TypeError) as caught:
+            harness.send_batch(values, [0, 5_000, 2_500, 2_600, 2_700])
+        assert "record ('k', 'x')" in caught.value.__notes__[0]
+        assert len(caught.value.__notes__) == 1
+
+
+def test_an_error_in_a_result_names_the_session() -> None:
+    """Although the results of many sessions are made at once."""
+    contents = lambda: AggContents(NamedAggregates({"q": agg.quantile(1, 0.5)}), ("key",))  # noqa: E731
+    with OperatorHarness(sessions(contents), key_by=0) as harness:
+        harness.send_batch([("a", 1), ("b", 1), ("b", "x")], [0, 0, 1])
+        with pytest.raises(TypeError) as caught:
+            harness.watermark(10_000)
+        assert "key 'b', session [0, 3001)" in caught.value.__notes__[0]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlet import OutputTag, ProcessWindowFunction, ValueStateDescriptor
-from streamlet.aggregates import NamedAggregates, collect, count, first, last, top
+from streamlet.aggregates import NamedAggregates, collect, count, first, last, quantile, top
 from streamlet.aggregates import sum as total
 from streamlet.elements import MAX_TIMESTAMP
 from streamlet.errors import RecordError
@@ -21,9 +21,9 @@ from streamlet.eventtime.windows import (
     Window,
 )
 from streamlet.functions import AggregateFunction
+from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.window import WindowOperator
 from streamlet.operators.window_contents import (
-    AggContents,
     AggregateContents,
     ListContents,
     ReduceContents,
@@ -344,6 +344,21 @@ def test_agg_gives_key_bounds_and_aggregates_of_whole_records(backend: str) -> N
         "best": [records[1], records[0]],
     }
     assert outcome.values()[0]["records"] == 2
+
+
+def test_errors_in_aggregates_name_the_record_or_the_window() -> None:
+    """Although records are folded, and results made, many at once."""
+    sums = lambda: AggContents(NamedAggregates({"n": total(1)}), ("key",))  # noqa: E731
+    with OperatorHarness(windows(contents=sums), key_by=0) as harness:
+        with pytest.raises(TypeError) as caught:
+            harness.send_batch([("a", 1), ("b", "x"), ("c", 1)], [0, 0, 0])
+        assert "record ('b', 'x')" in caught.value.__notes__[0]
+    medians = lambda: AggContents(NamedAggregates({"q": quantile(1, 0.5)}), ("key",))  # noqa: E731
+    with OperatorHarness(windows(contents=medians), key_by=0) as harness:
+        harness.send_batch([("a", 1), ("b", 1), ("b", "x"), ("c", 1)], [0, 0, 1, 2])
+        with pytest.raises(TypeError) as caught:
+            harness.watermark(9)
+        assert "key 'b', window [0, 10)" in caught.value.__notes__[0]
 
 
 def expected_windows(

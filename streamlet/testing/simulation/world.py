@@ -56,10 +56,10 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "restart-strategy.exponential-delay.initial-backoff": "20ms",
     "restart-strategy.exponential-delay.max-backoff": "1s",
     "sink.committer.retries": 0,
-    "state.backend.memory": "64mb",
+    "state.backend.memory": "16kb",
 }
 """Small batches and frequent checkpoints, so that a short input meets many of them; a slow disk
-makes some of them expire."""
+makes some of them expire. So little memory that state on RocksDB spills and is evicted."""
 FREQUENT: Final[Mapping[str, Any]] = {
     "execution.batch-size": 1,
     "execution.checkpointing.interval": "5ms",

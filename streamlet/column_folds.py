@@ -1,0 +1,111 @@
+"""Named aggregates over batches of columns, with exactly the results that rows would give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from streamlet.aggregates import NamedAggregates
+from streamlet.column_groups import GroupedRows, Groups
+from streamlet.column_obstacles import rows_because
+from streamlet.fold_forms import CountForm, FoldForm, PickForm, as_array
+from streamlet.folds import Aggregate, Count, First, Last, Max, Mean, Min, Selecting, Sum
+from streamlet.number_forms import BestForm, MeanForm, SumForm
+
+FORMS: Final[Mapping[type[Aggregate], Callable[[Any, pa.Schema], FoldForm]]] = {
+    Count: CountForm,
+    Sum: SumForm,
+    Mean: MeanForm,
+    Min: BestForm,
+    Max: BestForm,
+    First: PickForm,
+    Last: PickForm,
+}
+
+
+class NamedFolds:
+    """The column form of named aggregates, for batches of one schema.
+
+    >>> import numpy as np
+    >>> from streamlet import aggregates as agg
+    >>> named = NamedAggregates({"bids": agg.count(), "total": agg.sum("price")})
+    >>> records = pa.record_batch({"price": [5, 7, 1]})
+    >>> folds = NamedFolds.of(named, records.schema)
+    >>> folds.fold(Groups(np.array([0, 1, 0]), 2), records, None)
+    [[2, 6], [1, 7]]
+    """
+
+    __slots__ = ("_forms", "_named", "merges")
+
+    def __init__(self, named: NamedAggregates, forms: list[FoldForm]) -> None:
+        self._named = named
+        self._forms = forms
+        self.merges = all(form.merges for form in forms)
+        """Whether `named.merge(older, fold(rows, None))` is always what `fold(rows, older)` is,
+        if the older rows came from columns of the same types."""
+
+    @classmethod
+    def of(cls, named: NamedAggregates, schema: pa.Schema) -> NamedFolds | None:
+        """None: there is none, an aggregate needs records or a column is not there."""
+        if rows_because(named) is not None:
+            return None
+        fields = [each.selector for each in named.aggregates if isinstance(each, Selecting)]
+        if any(schema.get_field_index(field) < 0 for field in fields):
+            return None
+        return cls(named, [FORMS[type(each)](each, schema) for each in named.aggregates])
+
+    def fold(
+        self, groups: Groups, records: pa.RecordBatch, before: list[list[Any]] | None
+    ) -> list[list[Any]] | None:
+        """Per group the accumulator with the group's rows, on top of that in `before` or afresh.
+
+        `before` is left as it is. None: columns cannot fold these rows exactly as they come one by
+        one; the caller must take them so.
+        """
+        rows, folded = GroupedRows(groups, records), []
+        for form, older in zip(self._forms, self._older(groups, before), strict=True):
+            newer = form.fold(rows, older)
+            if newer is None:
+                return None
+            folded.append(newer)
+        return list(map(list, zip(*folded, strict=True)))
+
+    def run(
+        self, groups: Groups, records: pa.RecordBatch, accumulators: list[list[Any]]
+    ) -> list[pa.Array] | None:
+        """For each name the result after each row; the accumulators, one per group, change.
+
+        None: as `fold`, or Arrow cannot hold a result; nothing was changed.
+        """
+        rows, arrays, folded = GroupedRows(groups, records), [], []
+        for form, older in zip(self._forms, self._older(groups, accumulators), strict=True):
+            running = form.running(rows, older)
+            if running is None:
+                return None
+            arrays.append(running[0])
+            folded.append(running[1])
+        for place, newer in enumerate(folded):
+            for accumulator, after in zip(accumulators, newer, strict=True):
+                accumulator[place] = after
+        return arrays
+
+    def results(self, accumulators: list[list[Any]]) -> list[pa.Array] | None:
+        """For each name the results of all accumulators; None when Arrow cannot hold them."""
+        arrays = []
+        for place, aggregate in enumerate(self._named.aggregates):
+            results = [accumulator[place] for accumulator in accumulators]
+            if not aggregate.is_result:
+                results = list(map(aggregate.result, results))
+            array = as_array(results)
+            if array is None:
+                return None
+            arrays.append(array)
+        return arrays
+
+    def _older(self, groups: Groups, before: list[list[Any]] | None) -> list[list[Any]]:
+        """For each aggregate the accumulators of all groups."""
+        if before is None:
+            return [[fresh] * groups.count for fresh in self._named.create()]
+        return [[accumulator[place] for accumulator in before] for place in range(len(self._forms))]

@@ -1,0 +1,169 @@
+"""What a window of `agg(...)` keeps: a list with an accumulator for each named aggregate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from operator import length_hint
+from typing import TYPE_CHECKING, Any
+
+from streamlet.aggregates import NamedAggregates
+from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, ColumnBatch, RowBatch
+from streamlet.eventtime.windows import Window
+from streamlet.operators.keyed import key_columns
+from streamlet.operators.operator import OperatorContext
+from streamlet.operators.place import note_record
+from streamlet.operators.results import Results
+from streamlet.operators.window_contents import WindowContents, WindowScope
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+
+class AggContents(WindowContents):
+    """`agg(**named)`: a dict of the key, the window's bounds and the named aggregates.
+
+    Accumulators change in place and are never empty, so that those of a whole batch can be looked
+    up first and then folded, one aggregate after the other; results are made many at once, too.
+    """
+
+    kind = "window agg"
+    is_owned = True
+
+    def __init__(self, named: NamedAggregates, key_fields: tuple[str, ...]) -> None:
+        self.named = named
+        self._key_fields = key_fields
+        self._rows = named.row_builder((*key_fields, "window_start", "window_end"))
+        # A copy of a list is quicker than making its entries anew, where those never change.
+        self.create = named.create().copy if named.is_replaced else named.create
+        """The accumulator before the first record."""
+        self.gives_columns = False
+        """Whether results are columns: they are once the operator has got columns."""
+        self.is_order_free = named.is_order_free
+        """Whether slices may be folded apart and merged when a window fires."""
+
+    def open(self, ctx: OperatorContext, scope: WindowScope) -> None:
+        self._ctx = ctx
+
+    @property
+    def copy(self) -> Callable[[Any], Any] | None:
+        return list if self.named.is_replaced else None
+
+    def prepare(self, values: Sequence[Any]) -> Sequence[Any]:
+        return self.named.parts(values)
+
+    def fold(self, accumulators: Sequence[list[Any]], batch: RowBatch) -> None:
+        """Adds each record to the accumulator at its position, in order."""
+        columns = self.named.columns(batch.values)
+        for at, aggregate in enumerate(self.named.aggregates):
+            remaining = iter(accumulators)
+            try:
+                aggregate.fold(remaining, at, columns[at])
+            except Exception as error:
+                index = len(accumulators) - length_hint(remaining) - 1
+                note_record(error, self._ctx, batch, index)
+                raise
+
+    def first(self, element: Any) -> Any:
+        return self.named.add(self.named.create(), element)
+
+    @property
+    def add(self) -> Callable[[Any, Any], Any]:  # a property: one call less per record
+        return self.named.add
+
+    def merge(self, older: Any, newer: Any) -> Any:
+        return self.named.merge(older, newer)
+
+    def merge_all(
+        self, merged: dict[Any, Any], keys: Iterable[Any], newer: Collection[list[Any]]
+    ) -> None:
+        """Merges the accumulators of some keys into those by key, which are new or change in place.
+
+        Those of order-free aggregates stay as they are in `newer`. This is where the parts of a
+        window or slice come together, whoever has folded them.
+        """
+        if not merged:
+            merged.update(zip(keys, map(list.copy, newer), strict=True))
+            return
+        merged_of, create = merged.get, self.create
+
+        def new(key: Any) -> Any:
+            accumulator = merged[key] = create()
+            return accumulator
+
+        self.named.merge_all([merged_of(key) or new(key) for key in keys], newer)
+
+    def fire(self, key: Any, window: Window, contents: Any, results: Results) -> None:
+        self.fire_all([key], window, [contents], results)
+
+    def fire_all(
+        self, keys: Sequence[Any], window: Window, contents: Sequence[Any], results: Results
+    ) -> bool:
+        starts, ends = [window.start] * len(keys), [window.end] * len(keys)
+        self.fire_spans(keys, starts, ends, contents, results)
+        return True
+
+    def fire_spans(
+        self,
+        keys: Sequence[Any],
+        starts: list[int],
+        ends: list[int],
+        contents: Sequence[Any],
+        results: Results,
+    ) -> None:
+        """Fires for each key a window of its own."""
+        if self.gives_columns and self._fire_columns(keys, starts, ends, contents, results):
+            return
+        results.values += self._rows(
+            *key_columns(self._key_fields, list(keys)),
+            starts,
+            ends,
+            *self.named.results(contents),
+        )
+        results.timestamps += [end - 1 for end in ends]
+
+    def fire_merged(
+        self, window: Window, keys: list[Any], arrays: list[pa.Array], results: Results
+    ) -> bool:
+        """Fires for keys in any order what stands in columns; False: not as columns."""
+        import numpy as np
+        import pyarrow as pa
+
+        from streamlet.operators.slice_columns import sorted_by_key
+
+        ordered = sorted_by_key(key_columns(self._key_fields, keys), arrays)
+        if ordered is None or not MIN_TIMESTAMP <= window.start < window.end <= MAX_TIMESTAMP:
+            return False
+        bounds = [pa.array(np.full(len(keys), bound)) for bound in window]
+        stamps = np.full(len(keys), window.max_timestamp())
+        self._add_columns([*ordered[0], *bounds, *ordered[1]], stamps, results)
+        return True
+
+    def _fire_columns(
+        self,
+        keys: Sequence[Any],
+        starts: list[int],
+        ends: list[int],
+        contents: Sequence[Any],
+        results: Results,
+    ) -> bool:
+        """As `fire_spans`; False: a column has no one type that Arrow knows, or is beyond it."""
+        import numpy as np
+
+        from streamlet.fold_forms import as_array
+
+        arrays = list(map(as_array, key_columns(self._key_fields, list(keys))))
+        arrays += map(as_array, (starts, ends, *self.named.results(contents)))
+        if any(array is None for array in arrays):
+            return False
+        self._add_columns(arrays, np.array(ends, np.int64) - 1, results)
+        return True
+
+    def _add_columns(
+        self, arrays: list[Any], stamps: npt.NDArray[np.int64], results: Results
+    ) -> None:
+        import pyarrow as pa
+
+        names = [*self._key_fields, "window_start", "window_end", *self.named.names]
+        results.add_columns(ColumnBatch(pa.RecordBatch.from_arrays(arrays, names), stamps))

@@ -1,0 +1,83 @@
+"""The aggregates of each key so far, over batches of columns: one result per record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from streamlet.aggregates import NamedAggregates
+from streamlet.column_folds import NamedFolds
+from streamlet.column_groups import Groups
+from streamlet.elements import ColumnBatch, KeyColumn
+from streamlet.fold_forms import as_array
+
+Accumulators: TypeAlias = list[list[Any]]
+"""One per key: the list that stands in keyed state."""
+
+
+class RunningColumns:
+    """Folds batches of columns into the accumulators that rows are folded into."""
+
+    def __init__(
+        self,
+        named: NamedAggregates,
+        key_fields: tuple[str, ...],
+        accumulators_of: Callable[[list[Any]], Accumulators],
+    ) -> None:
+        self._named = named
+        self._key_fields = key_fields
+        self._accumulators_of = accumulators_of
+        self._schema: pa.Schema | None = None
+        self._folds: NamedFolds | None = None
+
+    def add(self, batch: ColumnBatch) -> ColumnBatch | None:
+        """The result after each record. None: these records must go row by row, none was added."""
+        assert batch.keys is not None
+        folds = self._folds_of(batch.records.schema)
+        keys, groups = keys_with_rows(batch.keys)
+        leading = self._key_arrays(keys, groups) if folds is not None and keys else None
+        if folds is None or leading is None:
+            return None
+        arrays = folds.run(groups, batch.records, self._accumulators_of(keys))
+        if arrays is None:
+            return None
+        names = [*self._key_fields, *self._named.names]
+        records = pa.RecordBatch.from_arrays([*leading, *arrays], names)
+        return ColumnBatch(records, batch.timestamps)
+
+    def _folds_of(self, schema: pa.Schema) -> NamedFolds | None:
+        if schema != self._schema:
+            self._folds, self._schema = NamedFolds.of(self._named, schema), schema
+        return self._folds
+
+    def _key_arrays(self, keys: list[Any], groups: Groups) -> list[pa.Array] | None:
+        """The keys as the leading columns; None: Arrow would change one."""
+        is_one = len(self._key_fields) == 1
+        columns = [keys] if is_one else list(zip(*keys, strict=True)) if self._key_fields else []
+        codes, arrays = pa.array(groups.codes), []
+        for column in columns:
+            array = as_array(column)
+            if array is None:
+                return None
+            arrays.append(array.take(codes))
+        return arrays
+
+
+def keys_with_rows(keys: KeyColumn) -> tuple[list[Any], Groups]:
+    """A group for each key that has rows.
+
+    >>> keys, groups = keys_with_rows(KeyColumn(np.array([2, 0]), ["a", "b", "c"]))
+    >>> keys, groups.codes.tolist()
+    (['a', 'c'], [1, 0])
+    """
+    groups = Groups(keys.codes, len(keys.distinct))
+    has_rows = groups.sizes > 0
+    if has_rows.all():
+        return keys.distinct, groups
+    position = np.cumsum(has_rows) - 1
+    present = np.flatnonzero(has_rows)
+    codes = position[keys.codes]
+    return [keys.distinct[i] for i in present.tolist()], Groups(codes, len(present))
