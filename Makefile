@@ -50,7 +50,7 @@ bench-quick: .venv/dev.stamp ## pipelines against plain dict loops: ratios of CP
 	$(BIN)/python -m benchmarks.quick
 
 bench: .venv/dev.stamp ## five workloads, each engine and peer in turn; hours with ten million records
-	$(BIN)/python -m benchmarks.full --rows $(ROWS) --rounds 3
+	$(BIN)/python -m benchmarks.full --rows $(ROWS) --rounds 3 --publish
 
 clean: ## remove .venv, caches and what demo wrote
 	rm -rf .venv .bench $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

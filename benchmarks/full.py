@@ -1,10 +1,10 @@
-"""`make bench`: every engine on the same bids, in turn; answers compared; a table of throughput.
+"""`make bench`: every engine on the same bids, in turn; answers compared; tables of throughput.
 
-    python -m benchmarks.full --rows 2000000 --rounds 3
+    python -m benchmarks.full --rows 1000000 --rounds 1
 
 Each run is a process of its own. What counts is the CPU time of all its processes, less what the
 same program needs for a file of a thousand bids: start-up. Peers run in environments of their own,
-made on first use; an engine that cannot be had is skipped, and the table says so.
+made on first use; an engine that cannot be had is skipped, and the tables say so.
 """
 
 from __future__ import annotations
@@ -12,165 +12,131 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from benchmarks import bids
-from benchmarks.environments import ENGINES, Engine, python_of
+from benchmarks.environments import BOTH, ENGINES, Engine, python_of
+from benchmarks.processes import adopt_orphans, run
+from benchmarks.results import Measured, Results
+from benchmarks.tables import WORKLOADS, all_tables, publish
 
 ROOT: Final = Path(__file__).parents[1]
-WORKLOADS: Final = {
-    "W1": "filter and map",
-    "W2": "running count per auction, one result per record",
-    "W3": "tumbling 10 s: count and sum per auction",
-    "W4": "sessions per bidder, gap 30 s",
-    "W5": "sliding 10 s / 2 s: counts per auction, then the most per window",
-}
 STARTUP_ROWS: Final = 1_000
-TIMEOUT_S: Final = 900
+WRITERS: Final = {"parquet": bids.write_parquet, "jsonl": bids.write_json_lines}
 
 
 @dataclass(slots=True)
-class Measured:
-    """The runs of one engine on one workload."""
+class Bench:
+    """Where the files are, how long a run may take, and the answers that are right."""
 
-    cpu_s: list[float] = field(default_factory=list)
-    startup_s: list[float] = field(default_factory=list)
-    answer: Any = None
-    absent: str | None = None
-    """Why there is no figure."""
+    directory: Path
+    limit_s: float
+    _expected: dict[tuple[str, int], list[int]] = field(default_factory=dict)
 
-    def net_s(self) -> float:
-        """CPU seconds for the records alone."""
-        return max(median(self.cpu_s) - median(self.startup_s), 1e-3)
+    def measure(self, measured: Measured) -> None:
+        """One run on a few bids and one on all; an engine that fails once is not asked again."""
+        few = self._run(measured, STARTUP_ROWS)
+        told = self._run(measured, measured.rows) if "answer" in few else few
+        if "answer" not in told:
+            measured.absent = told.get("absent", "it gave no answer")
+            return
+        measured.startup_s.append(few["cpu_s"])
+        measured.cpu_s.append(told["cpu_s"])
+        measured.wall_s.append(told["wall_s"])
+        measured.answer = told["answer"]
+
+    def is_right(self, measured: Measured) -> bool:
+        """Whether the answer is the numpy loop's."""
+        if measured.absent is not None:
+            return True
+        asked = (measured.workload, measured.rows)
+        if asked not in self._expected:
+            judge = Measured(measured.workload, "parquet", "numpy loop", measured.rows)
+            self._expected[asked] = self._run(judge, measured.rows)["answer"]
+        return measured.answer == self._expected[asked]
+
+    def _run(self, measured: Measured, rows: int) -> dict[str, Any]:
+        """What the engine told, and what it took; or why there is no answer."""
+        engine = ENGINES[measured.engine]
+        python, why_not = python_of(engine, self.directory)
+        if python is None:
+            return {"absent": why_not}
+        path = self._file(rows, measured.format)
+        words = [python, "-m", f"benchmarks.engines.{engine.module}", measured.workload, str(path)]
+        ended = run(words, ROOT, self._environment(engine), self.limit_s)
+        if ended.code is None:
+            return {"absent": f"not done after {self.limit_s:g} s"}
+        lines = [line for line in ended.output.splitlines() if line.startswith("{")]
+        if ended.code != 0 or not lines:
+            why = (ended.errors.strip() or "it said nothing").splitlines()[-1]
+            return {"absent": f"it failed: {why[:200]}"}
+        return {"cpu_s": ended.cpu_s, "wall_s": ended.wall_s, **json.loads(lines[-1])}
+
+    def _environment(self, engine: Engine) -> dict[str, str]:
+        home = str(self.directory / "home")
+        ours = {"PYTHONPATH": str(ROOT), "STREAMLET_HOME": home}
+        return {**os.environ, **ours, **engine.environment}
+
+    def _file(self, rows: int, format_name: str) -> Path:
+        """The first so many bids; made once."""
+        path = self.directory / f"bids-{rows}.{format_name}"
+        if not path.exists():
+            WRITERS[format_name](path, rows)
+        return path
 
 
 def main() -> int:
-    """Measures, prints and writes benchmarks/results.json; 1 if two answers differ."""
+    """Measures, prints and publishes; 1 if an answer is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--engines", nargs="*", default=list(ENGINES))
-    parser.add_argument("--workloads", nargs="*", default=list(WORKLOADS))
+    parser.add_argument("--engines", nargs="*", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--workloads", nargs="*", default=list(WORKLOADS), choices=WORKLOADS)
+    parser.add_argument("--formats", nargs="*", default=list(BOTH), choices=BOTH)
     parser.add_argument("--directory", type=Path, default=ROOT / ".bench")
+    parser.add_argument("--limit", type=float, default=600, help="seconds that a run may take")
+    parser.add_argument(
+        "--publish", action="store_true", help="write results.json and docs/performance.md"
+    )
     options = parser.parse_args()
-    files = _files(options.directory, options.rows)
-    results = {
-        (workload, name): Measured() for workload in options.workloads for name in options.engines
-    }
+    options.directory.mkdir(parents=True, exist_ok=True)
+    adopt_orphans()
+    bench = Bench(options.directory, options.limit)
+    results = Results(options.rows, options.rounds, _contests(options))
     for _ in range(options.rounds):
-        for (workload, name), measured in results.items():
+        for measured in results.measured:
             if measured.absent is None:
-                _measure(ENGINES[name], workload, files, options.directory, measured)
-                _tell(workload, name, measured, options.rows)
-    print(table(results, options.rows))
-    _write(results, options.rows)
-    return int(not _agree(results))
+                bench.measure(measured)
+                _tell(measured)
+                results.save(options.directory / "results.json")
+    print(all_tables(results))
+    if options.publish:
+        results.save()
+        publish(results)
+    wrong = [measured for measured in results.measured if not bench.is_right(measured)]
+    for measured in wrong:
+        print(f"a wrong answer: {measured}")
+    return int(bool(wrong))
 
 
-def _files(directory: Path, rows: int) -> dict[int, Path]:
-    """The bids and the few for start-up; made once."""
-    directory.mkdir(exist_ok=True)
-    files = {count: directory / f"bids-{count}.parquet" for count in (rows, STARTUP_ROWS)}
-    for count, path in files.items():
-        if not path.exists():
-            bids.write_parquet(path, count)
-    return files
-
-
-def _measure(
-    engine: Engine, workload: str, files: dict[int, Path], directory: Path, measured: Measured
-) -> None:
-    """One run on the few bids and one on all."""
-    rows, startup = files.values()
-    for path, seconds in ((startup, measured.startup_s), (rows, measured.cpu_s)):
-        cpu_s, told = _run(engine, workload, path, directory)
-        if "answer" not in told:
-            measured.absent = told.get("absent", "no answer")
-            return
-        seconds.append(cpu_s)
-        measured.answer = told["answer"]
-
-
-def _run(
-    engine: Engine, workload: str, path: Path, directory: Path
-) -> tuple[float, dict[str, Any]]:
-    """The CPU seconds of the process and all its children, and what it told."""
-    python = python_of(engine, directory)
-    if python is None:
-        return 0.0, {"absent": f"{engine.requirement} cannot be installed here"}
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "STREAMLET_HOME": str(directory / "home"),
-        **engine.environment,
-    }
-    words = [python, "-m", engine.module, workload, str(path)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        ended = subprocess.run(
-            words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired:
-        return 0.0, {"absent": f"not done after {TIMEOUT_S} s"}
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if ended.returncode != 0:
-        return 0.0, {"absent": "it failed: " + ended.stderr.strip().splitlines()[-1][:200]}
-    told: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
-    return cpu_s, told
-
-
-def _tell(workload: str, name: str, measured: Measured, rows: int) -> None:
-    figure = measured.absent or f"{rows / measured.net_s() / 1e6:8.3f} M bids per CPU second"
-    sys.stderr.write(f"{workload} {name:22} {figure}\n")
-
-
-def table(results: dict[tuple[str, str], Measured], rows: int) -> str:
-    """Millions of bids per CPU second, engines by workloads, as Markdown."""
-    workloads = list(dict.fromkeys(workload for workload, _ in results))
-    engines = list(dict.fromkeys(name for _, name in results))
-    lines = [f"| {rows:,} bids | {' | '.join(workloads)} |", "|" + " --- |" * (len(workloads) + 1)]
-    for name in engines:
-        cells = (_cell(results[workload, name], rows) for workload in workloads)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    absent = {f"{name}: {m.absent}" for (_, name), m in results.items() if m.absent}
-    return "\n".join([*lines, "", *sorted(absent)])
-
-
-def _cell(measured: Measured, rows: int) -> str:
-    return "-" if measured.absent else f"{rows / measured.net_s() / 1e6:.3g}"
-
-
-def _write(results: dict[tuple[str, str], Measured], rows: int) -> None:
-    told = [
-        {
-            "workload": workload,
-            "engine": name,
-            "rows": rows,
-            "cpu_s": measured.cpu_s,
-            "startup_s": measured.startup_s,
-            "absent": measured.absent,
-        }
-        for (workload, name), measured in results.items()
+def _contests(options: argparse.Namespace) -> list[Measured]:
+    """Those to be compared stand side by side."""
+    return [
+        Measured(workload, format_name, name, min(options.rows, most))
+        for workload in options.workloads
+        for format_name in options.formats
+        for name in options.engines
+        if format_name in ENGINES[name].formats
+        for most in (ENGINES[name].most_rows.get(workload, options.rows),)
     ]
-    (ROOT / "benchmarks" / "results.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
-def _agree(results: dict[tuple[str, str], Measured]) -> bool:
-    answers: dict[str, dict[str, Any]] = {}
-    for (workload, name), measured in results.items():
-        if measured.absent is None:
-            answers.setdefault(workload, {})[name] = tuple(measured.answer)
-    differ = {w: given for w, given in answers.items() if len(set(given.values())) > 1}
-    for workload, given in differ.items():
-        print(f"{workload}: the answers differ: {given}")
-    return not differ
+def _tell(measured: Measured) -> None:
+    figure = measured.absent or f"{measured.millions():8.3f} M bids per CPU second"
+    sys.stderr.write(f"{measured.workload} {measured.format:7} {measured.engine:22} {figure}\n")
 
 
 if __name__ == "__main__":

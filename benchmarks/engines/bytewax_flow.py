@@ -1,22 +1,21 @@
-"""bytewax 0.21: its own operators, rows read from Parquet in batches, one worker, no recovery."""
+"""bytewax 0.21: its own operators, bids read as tuples in batches, one worker, no recovery."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bytewax.operators as op
 import bytewax.operators.windowing as win
-import pyarrow.parquet as pq
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
-from benchmarks.engines.told import Answer, main
+from benchmarks.engines.bid_files import rows
+from benchmarks.engines.told import Answer, main, numbered
 
-BATCH = 4_096
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,13 +23,10 @@ class Rows(StatelessSourcePartition[tuple[Any, ...]]):
     """The columns of a file as tuples."""
 
     def __init__(self, path: str, names: tuple[str, ...]) -> None:
-        self._batches: Iterator[Any] = pq.ParquetFile(path).iter_batches(BATCH, columns=list(names))
-        self._names = names
+        self._batches = rows(path, *names)
 
     def next_batch(self) -> list[tuple[Any, ...]]:
-        batch = next(self._batches)  # StopIteration is the end, as bytewax wants it
-        columns = (batch.column(n).to_numpy(zero_copy_only=False).tolist() for n in self._names)
-        return list(zip(*columns, strict=True))
+        return next(self._batches)  # StopIteration is the end, as bytewax wants it
 
 
 class Bids(DynamicSource[tuple[Any, ...]]):
@@ -169,4 +165,4 @@ def _weight(result: tuple[str, tuple[int, tuple[int, int, int]]]) -> int:
 
 
 if __name__ == "__main__":
-    main(filter_and_map, running_count, tumbling, sessions, hot_auctions)
+    main(numbered(filter_and_map, running_count, tumbling, sessions, hot_auctions))

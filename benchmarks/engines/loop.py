@@ -1,26 +1,16 @@
 """Plain dict loops over rows: what a Python programmer writes who needs no engine.
 
-No watermarks, no state that outlives the process: windows are given out at the end.
+No watermarks, no state that outlives the process: windows are given out at the end. Results have
+the form that the engine's have: a dict each, or what the user's function made.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from operator import itemgetter
 
-import pyarrow.parquet as pq
-
-from benchmarks.engines.told import Answer, main
-
-BATCH = 4_096
-
-
-def rows(path: str, *names: str) -> Iterator[list[tuple[Any, ...]]]:
-    """The columns of these names as tuples, in batches."""
-    for batch in pq.ParquetFile(path).iter_batches(BATCH, columns=list(names)):
-        columns = (batch.column(name).to_numpy(zero_copy_only=False).tolist() for name in names)
-        yield list(zip(*columns, strict=True))
+from benchmarks.engines.bid_files import rows
+from benchmarks.engines.told import Answer, main, numbered
 
 
 def filter_and_map(path: str) -> Answer:
@@ -28,7 +18,7 @@ def filter_and_map(path: str) -> Answer:
     for batch in rows(path, "auction", "price"):
         euros = [(auction, price * 908 // 1_000) for auction, price in batch if price > 500]
         count += len(euros)
-        total += sum(euro for _, euro in euros)
+        total += sum(map(itemgetter(1), euros))
     return count, total
 
 
@@ -39,9 +29,9 @@ def running_count(path: str) -> Answer:
         results = []
         for (auction,) in batch:
             counts[auction] = so_far = counts.get(auction, 0) + 1
-            results.append((auction, so_far))
+            results.append({"auction": auction, "bids": so_far})
         count += len(results)
-        total += sum(so_far for _, so_far in results)
+        total += sum(map(itemgetter("bids"), results))
     return count, total
 
 
@@ -56,7 +46,17 @@ def tumbling(path: str) -> Answer:
             else:
                 window[0] += 1
                 window[1] += price
-    return len(windows), sum(total for _, total in windows.values())
+    results = [
+        {
+            "auction": auction,
+            "window_start": window * 10_000,
+            "window_end": window * 10_000 + 10_000,
+            "bids": bids,
+            "total": total,
+        }
+        for (window, auction), (bids, total) in windows.items()
+    ]
+    return len(results), sum(map(itemgetter("total"), results))
 
 
 def sessions(path: str) -> Answer:
@@ -65,8 +65,14 @@ def sessions(path: str) -> Answer:
     for batch in rows(path, "bidder", "ts"):
         for bidder, ts in batch:
             _add(open_sessions[bidder], ts, ts + gap_ms)
-    ended = [session for of_bidder in open_sessions.values() for session in of_bidder]
-    return len(ended), sum(count * (end - start) for start, end, count in ended)
+    results = [
+        {"bidder": bidder, "window_start": start, "window_end": end, "bids": count}
+        for bidder, ended in open_sessions.items()
+        for start, end, count in ended
+    ]
+    return len(results), sum(
+        result["bids"] * (result["window_end"] - result["window_start"]) for result in results
+    )
 
 
 def _add(of_bidder: list[list[int]], start: int, end: int) -> None:
@@ -95,17 +101,18 @@ def hot_auctions(path: str) -> Answer:
     for batch in rows(path, "auction", "ts"):
         for auction, ts in batch:
             slices[ts // 2_000][auction] += 1
-    windows = 0
-    total = 0
+    results = []
     for last in range(min(slices), max(slices) + 5):
         counts: dict[int, int] = defaultdict(int)
         for part in range(last - 4, last + 1):
             for auction, count in slices.get(part, {}).items():
                 counts[auction] += count
-        windows += bool(counts)
-        total += max(counts.values(), default=0)
-    return windows, total
+        if counts:
+            results.append({"window_end": last * 2_000 + 2_000, "most": max(counts.values())})
+    return len(results), sum(map(itemgetter("most"), results))
 
+
+WORKLOADS = numbered(filter_and_map, running_count, tumbling, sessions, hot_auctions)
 
 if __name__ == "__main__":
-    main(filter_and_map, running_count, tumbling, sessions, hot_auctions)
+    main(WORKLOADS)

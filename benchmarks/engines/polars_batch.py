@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import polars as pl
 
-from benchmarks.engines.told import Answer, main
+from benchmarks.engines.told import Answer, main, numbered
+
+SCHEMA = {
+    "auction": pl.Int64,
+    "bidder": pl.Int64,
+    "price": pl.Int64,
+    "channel": pl.String,
+    "ts": pl.Int64,
+}
+
+
+def scan(path: str) -> pl.LazyFrame:
+    """Reads the columns that are asked for, when they are."""
+    return pl.scan_ndjson(path, schema=SCHEMA) if path.endswith(".jsonl") else pl.scan_parquet(path)
 
 
 def filter_and_map(path: str) -> Answer:
-    dear = pl.scan_parquet(path).filter(pl.col("price") > 500)
-    euros = dear.select(euro=pl.col("price") * 908 // 1_000).collect(engine="streaming")
+    dear = scan(path).filter(pl.col("price") > 500)
+    euros = dear.select("auction", euro=pl.col("price") * 908 // 1_000).collect(engine="streaming")
     return euros.height, euros["euro"].sum()
 
 
 def running_count(path: str) -> Answer:
-    counts = pl.read_parquet(path, columns=["auction"]).select(
-        so_far=pl.int_range(1, pl.len() + 1).over("auction")
-    )
+    bids = scan(path).select("auction").collect(engine="streaming")
+    counts = bids.with_columns(so_far=pl.int_range(1, pl.len() + 1).over("auction"))
     return counts.height, counts["so_far"].sum()
 
 
 def tumbling(path: str) -> Answer:
     windows = (
-        pl.scan_parquet(path)
+        scan(path)
         .group_by(pl.col("ts") // 10_000, "auction")
         .agg(bids=pl.len(), total=pl.col("price").sum())
         .collect(engine="streaming")
@@ -31,10 +43,10 @@ def tumbling(path: str) -> Answer:
 
 
 def sessions(path: str) -> Answer:
-    bids = pl.read_parquet(path, columns=["bidder", "ts"]).sort("bidder", "ts")
+    bids = scan(path).select("bidder", "ts").collect(engine="streaming").sort("bidder", "ts")
     begins = (pl.col("ts").diff() > 30_000) | (pl.col("bidder") != pl.col("bidder").shift())
-    numbered = bids.with_columns(session=begins.fill_null(True).cum_sum())
-    ended = numbered.group_by("session").agg(
+    ended = bids.with_columns(session=begins.fill_null(True).cum_sum())
+    ended = ended.group_by("session").agg(
         bids=pl.len(), length=pl.col("ts").max() + 30_000 - pl.col("ts").min()
     )
     return ended.height, (ended["bids"].cast(pl.Int64) * ended["length"]).sum()
@@ -42,7 +54,7 @@ def sessions(path: str) -> Answer:
 
 def hot_auctions(path: str) -> Answer:
     slices = (
-        pl.scan_parquet(path)
+        scan(path)
         .group_by(pl.col("ts") // 2_000, "auction")
         .agg(bids=pl.len().cast(pl.Int64))
         .collect(engine="streaming")
@@ -54,4 +66,4 @@ def hot_auctions(path: str) -> Answer:
 
 
 if __name__ == "__main__":
-    main(filter_and_map, running_count, tumbling, sessions, hot_auctions)
+    main(numbered(filter_and_map, running_count, tumbling, sessions, hot_auctions))
