@@ -14,10 +14,10 @@ from streamlet.column_groups import Groups
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.sessions import merge_session
+from streamlet.eventtime.timers import TimerQueue
 from streamlet.folds import Mean, Sum
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.column_spans import NO_ROWS
-from streamlet.operators.timers import TimerDomain
 from streamlet.state.log import MISSING, FlatTable
 
 Numbers = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class ColumnSessions:
     """
 
     def __init__(
-        self, contents: AggContents, table: FlatTable, timers: TimerDomain, gap_ms: int
+        self, contents: AggContents, table: FlatTable, timers: TimerQueue, gap_ms: int
     ) -> None:
         self._contents = contents
         self._table = table
@@ -90,16 +90,20 @@ class ColumnSessions:
         kept = [dirty.get(key) or for_update(key) for key in found.keys]
         if not self._may_merge(kept):
             return False
+        older_of, newer_of = self._older, self._newer
         for key, start, end, accumulator, sessions in zip(
             found.keys, found.starts, found.ends, folded, kept, strict=True
         ):
             if sessions.__class__ is list and len(sessions) == 1:
                 session = sessions[0]
-                if session[START] <= end and start <= session[END]:
-                    session[START] = min(session[START], start)
-                    session[END] = max(session[END], end)
-                    self._older.append(session[CONTENTS])
-                    self._newer.append(accumulator)
+                its_start, its_end, older, _ = session
+                if its_start <= end and start <= its_end:
+                    if start < its_start:
+                        session[START] = start
+                    if end > its_end:
+                        session[END] = end
+                    older_of.append(older)
+                    newer_of.append(accumulator)
                     continue
             self._join(key, start, end, accumulator)
         self._merge()
@@ -121,7 +125,8 @@ class ColumnSessions:
     def _merge(self) -> None:
         """What was put off: accumulators of sessions that only grow, all at once."""
         self._contents.named.merge_all(self._older, self._newer)
-        self._older, self._newer = [], []
+        self._older.clear()
+        self._newer.clear()
 
     def _join(self, key: Any, start: int, end: int, accumulator: list[Any]) -> None:
         """The general case: a new session, or one of all those that it touches."""

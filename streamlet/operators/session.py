@@ -3,7 +3,8 @@
 All sessions of a key are one entry of state, sorted by start; nearly always there is one. Timers
 are lazy: a session gets one when it begins, none when it grows. A timer that comes too early finds
 the session's real end and moves there, so the hot path touches no timer. At all times each key has
-a timer at or before the next due time of its sessions; that is the whole invariant.
+a timer at or before the next due time of its sessions; that is the whole invariant. Timers follow
+from the sessions, so they are in memory alone, and set anew after a restore.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, Batch, ColumnBatch, RowBatch
 from streamlet.eventtime.sessions import merge_session
+from streamlet.eventtime.timers import TimerQueue
 from streamlet.eventtime.windows import EventTimeSessionWindows, Window
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import Operator, OperatorContext, Output
 from streamlet.operators.place import note_firing, note_record
 from streamlet.operators.results import Results
-from streamlet.operators.timers import TimerDomain
 from streamlet.operators.window import LateRecords, stamped
 from streamlet.operators.window_contents import WindowContents, WindowScope
-from streamlet.state.log import MISSING
+from streamlet.state.log import MISSING, Layout, StateLog
 
 if TYPE_CHECKING:
     from streamlet.operators.column_sessions import ColumnSessions
@@ -33,6 +34,8 @@ START: Final = 0
 END: Final = 1
 CONTENTS: Final = 2
 HAS_FIRED: Final = 3
+
+STORED_TIMERS: Final = "_session_timers"
 
 
 class SessionWindowOperator(Operator):
@@ -60,7 +63,10 @@ class SessionWindowOperator(Operator):
         self._sessions = log.flat(
             "_sessions", kind=self._contents.kind, owned=True, copy=_copier(self._contents)
         )
-        self._timers = TimerDomain(log, "_session_timers")
+        self._timers = TimerQueue()
+        for key, sessions in self._sessions.items():
+            self._timers.register(min(map(self._due_ms, sessions)), key)
+        _drop_stored_timers(log)
         self._late = LateRecords(ctx, self._late_tag_id)
         self._contents.open(ctx, WindowScope(is_merging=True, is_retained=self._lateness_ms > 0))
 
@@ -304,6 +310,14 @@ class SessionWindowOperator(Operator):
         except Exception as error:
             note_firing(error, self._ctx, key, f"session [{start}, {end})")
             raise
+
+
+def _drop_stored_timers(log: StateLog) -> None:
+    """Savepoints of version 0.1.0 have timers of sessions, too."""
+    if log.is_restored(STORED_TIMERS):
+        timers = log.flat(STORED_TIMERS, Layout.TIMER, kind="timer")
+        for timer, _ in list(timers.items()):
+            timers.remove(timer)
 
 
 def _copier(contents: WindowContents) -> Callable[[list[Any]], list[Any]] | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Sequence
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from streamlet.errors import RestoreError
 from streamlet.state.codec import DEFAULT_CODEC
@@ -19,6 +17,9 @@ from streamlet.state.schemas import (
     state_changes,
 )
 from streamlet.state.seen_types import SeenTypes, key_types, may_meet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class LogTypes:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.state.layout import Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _CHUNK: Final = 2_048
 _FORMS: Final = (b"\xa6fields", b"\xa6member")
