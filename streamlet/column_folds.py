@@ -10,7 +10,7 @@ import pyarrow as pa
 from streamlet.aggregates import NamedAggregates
 from streamlet.column_groups import GroupedRows, Groups
 from streamlet.column_obstacles import rows_because
-from streamlet.fold_forms import CountForm, FoldForm, PickForm, as_array
+from streamlet.fold_forms import CountForm, FoldForm, PickForm
 from streamlet.folds import Aggregate, Count, First, Last, Max, Mean, Min, Selecting, Sum
 from streamlet.number_forms import BestForm, MeanForm, SumForm
 
@@ -64,13 +64,20 @@ class NamedFolds:
         `before` is left as it is. None: columns cannot fold these rows exactly as they come one by
         one; the caller must take them so.
         """
+        columns = self.columns(groups, records, before)
+        return None if columns is None else list(map(list, zip(*columns, strict=True)))
+
+    def columns(
+        self, groups: Groups, records: pa.RecordBatch, before: list[list[Any]] | None
+    ) -> list[list[Any]] | None:
+        """As `fold`, but a list per aggregate, of what it has for each group."""
         rows, folded = GroupedRows(groups, records), []
         for form, older in zip(self._forms, self._older(groups, before), strict=True):
             newer = form.fold(rows, older)
             if newer is None:
                 return None
             folded.append(newer)
-        return list(map(list, zip(*folded, strict=True)))
+        return folded
 
     def run(
         self, groups: Groups, records: pa.RecordBatch, accumulators: list[list[Any]]
@@ -89,19 +96,6 @@ class NamedFolds:
         for place, newer in enumerate(folded):
             for accumulator, after in zip(accumulators, newer, strict=True):
                 accumulator[place] = after
-        return arrays
-
-    def results(self, accumulators: list[list[Any]]) -> list[pa.Array] | None:
-        """For each name the results of all accumulators; None when Arrow cannot hold them."""
-        arrays = []
-        for place, aggregate in enumerate(self._named.aggregates):
-            results = [accumulator[place] for accumulator in accumulators]
-            if not aggregate.is_result:
-                results = list(map(aggregate.result, results))
-            array = as_array(results)
-            if array is None:
-                return None
-            arrays.append(array)
         return arrays
 
     def _older(self, groups: Groups, before: list[list[Any]] | None) -> list[list[Any]]:

@@ -18,6 +18,7 @@ from streamlet.column_folds import FORMS, NamedFolds
 from streamlet.column_groups import Groups
 from streamlet.column_obstacles import FOLDING_COLUMNS, rows_because
 from streamlet.columns import records_of
+from streamlet.fold_forms import as_array
 
 NAN = float("nan")
 
@@ -334,10 +335,8 @@ def test_running_count_ranks_rows_within_their_group() -> None:
 
 def results_of(make: Any, accumulators: Any) -> Any:
     named = NamedAggregates({"result": make("x")})
-    folds = NamedFolds.of(named, pa.schema({"x": pa.int64()}))
-    assert folds is not None
-    arrays = folds.results([[accumulator] for accumulator in accumulators])
-    return None if arrays is None else arrays[0]
+    [results] = named.results([[accumulator] for accumulator in accumulators])
+    return as_array(results)
 
 
 @pytest.mark.parametrize(

@@ -113,17 +113,17 @@ class ColumnSpans:
         return start, start + self._size_ms
 
     def _kept(self, keys: SpanKeys) -> list[list[Any]]:
-        """The accumulator of each key so far; folding makes new ones of them."""
-        span, create = self._span(keys.number), self._contents.create
+        """The accumulator of each key so far; folding changes none of them, so all may share one."""
+        span, fresh = self._span(keys.number), self._contents.create()
         changes = self._open_span(span)
         kept: list[Any] = list(map(changes.get, keys.keys))
         if None not in kept:
             return kept
         if all(layer is changes for layer in self._table.layers_of(span)):
-            return [accumulator or create() for accumulator in kept]
+            return [accumulator or fresh for accumulator in kept]
         below = self._table.for_update
         return [
-            accumulator or (create() if (found := below(span, key)) is MISSING else found)
+            accumulator or (fresh if (found := below(span, key)) is MISSING else found)
             for key, accumulator in zip(keys.keys, kept, strict=True)
         ]
 

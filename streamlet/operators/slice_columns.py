@@ -88,10 +88,10 @@ class SliceColumns:
         is_there[numbers] = True
         present = np.flatnonzero(is_there)
         groups = Groups((np.cumsum(is_there) - 1)[numbers], len(present))
-        folded = None if folds is None else folds.fold(groups, records, None)
+        folded = None if folds is None else folds.columns(groups, records, None)
         if folded is None:
             return None
-        arrays = list(map(as_array, zip(*folded, strict=True)))
+        arrays = list(map(as_array, folded))
         if any(array is None for array in arrays):
             return None
         return list(map(self._keys.in_order.__getitem__, present.tolist())), arrays
