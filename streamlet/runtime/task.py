@@ -103,7 +103,10 @@ class Task(ABC):
         self._mailbox: deque[ToTask] = deque()
         self._wake = asyncio.Event()
         self._stage = Stage.OPENING
-        self._slices: dict[type, int] = {}  # rows and columns differ in what a record costs
+        # Rows and columns differ in what a record costs. Columns may meet slow user code as well,
+        # so both begin with few; four quick slices make many of it.
+        rows = parts.settings.batch_sizes.rows
+        self._slices: dict[type, int] = {RowBatch: rows, ColumnBatch: rows}
         self._busy_s = 0.0
         self._blocked_s = 0.0
 
@@ -202,12 +205,12 @@ class Task(ABC):
         """Works through a batch so that user code that is slow per record holds nobody up."""
         kind, longest, start = type(batch), self.settings.batch_sizes.of(batch), 0
         while start < len(batch):
-            part = batch.slice(start, start + self._slices.get(kind, longest))
+            part = batch.slice(start, start + self._slices[kind])
             start += len(part)
             busy_s = await self._run_chain(work(part))
             if busy_s > SLOW_SLICE_S[kind]:
                 self._slices[kind] = max(SMALLEST_SLICE, len(part) // 2)
-            elif busy_s < QUICK_SLICE * SLOW_SLICE_S[kind] and kind in self._slices:
+            elif busy_s < QUICK_SLICE * SLOW_SLICE_S[kind]:
                 self._slices[kind] = min(longest, self._slices[kind] * 2)
             if start < len(batch):
                 await asyncio.sleep(0)
