@@ -8,10 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+import pyarrow as pa
+
 from streamlet.aggregates import NamedAggregates, count
 from streamlet.aggregates import sum as total
 from streamlet.checkpoint.operator_state import deal
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, RowBatch, SideBatch
+from streamlet.columns import to_rows
+from streamlet.elements import (
+    MAX_TIMESTAMP,
+    MIN_TIMESTAMP,
+    ColumnBatch,
+    KeyColumn,
+    RowBatch,
+    SideBatch,
+)
 from streamlet.eventtime.windows import CumulativeEventTimeWindows, SlidingEventTimeWindows
 from streamlet.metrics import MetricGroup
 from streamlet.operators.agg_contents import AggContents
@@ -72,7 +83,7 @@ class Subtasks:
             subtask.log.retire(generation)
         return Snapshot(list(self._rows), operator_state, len(self._subtasks))
 
-    def send(self, records: list[tuple[str, int]]) -> None:
+    def send(self, records: list[tuple[str, int]], *, as_columns: bool = False) -> None:
         """Each record is (key, timestamp), and its value is the timestamp."""
         shares: dict[int, list[tuple[str, int]]] = defaultdict(list)
         for key, time in records:
@@ -81,9 +92,17 @@ class Subtasks:
             )
         for n, share in shares.items():
             keys, times = [key for key, _ in share], [time for _, time in share]
+            rows = RowBatch([{"key": k, "value": t} for k, t in share], times, keys)
             out = Output()
-            self._subtasks[n].operator.process_batch(0, RowBatch(share, times, keys), out)
+            batch = self._columns(rows, keys) if as_columns else rows
+            self._subtasks[n].operator.process_batch(0, batch, out)
             self._take(n, out)
+
+    def _columns(self, rows: RowBatch, keys: list[str]) -> ColumnBatch:
+        distinct = sorted(set(keys))
+        codes = np.array(list(map(distinct.index, keys)))
+        records, times = pa.RecordBatch.from_pylist(rows.values), np.array(rows.timestamps)
+        return ColumnBatch(records, times, KeyColumn(codes, distinct))
 
     def watermark(self, watermark_ms: int, which: int) -> None:
         """One subtask hears of a watermark, if it has not come further."""
@@ -112,7 +131,7 @@ class Subtasks:
             GROUPS,
         )
         log.restore(self._rows)
-        named = NamedAggregates({"records": count(), "total": total(1)})
+        named = NamedAggregates({"records": count(), "total": total("value")})
         slice_ms = self._assigner.slice_ms
         assert slice_ms is not None
         contents = AggContents(named, ("key",))
@@ -136,11 +155,10 @@ class Subtasks:
 
     def _take(self, n: int, out: Output) -> None:
         for element in out.take():
-            if isinstance(element, RowBatch):
-                self.fired += [tuple(row.values()) for row in element.values]
+            if isinstance(element, RowBatch | ColumnBatch):
+                self.fired += [tuple(row.values()) for row in to_rows(element).values]
             elif isinstance(element, SideBatch):
-                assert isinstance(element.batch, RowBatch)
-                self.late += element.batch.values
+                self.late += [tuple(row.values()) for row in to_rows(element.batch).values]
         self._subtasks[n].log.settle()
 
 

@@ -208,6 +208,7 @@ STEPS = st.lists(
         st.tuples(
             st.just("send"),
             st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60)), max_size=6),
+            st.booleans(),
         ),
         st.tuples(
             st.just("watermark"),
@@ -228,7 +229,7 @@ def play(assigner: Assigner, steps: list[Any], backend: str, directory: Path) ->
     parallelism = 1
     for step in [*steps, *(("watermark", MAX_TIMESTAMP, n) for n in range(3))]:
         if step[0] == "send":
-            subtasks.send(step[1])
+            subtasks.send(step[1], as_columns=step[2])
             model.send(step[1])
         elif step[0] == "watermark":
             subtasks.watermark(step[1], step[2])
@@ -263,17 +264,19 @@ def test_each_window_fires_once_whatever_is_restored_and_rescaled(
     plays()
 
 
-def test_groups_keep_their_own_time_when_they_come_together() -> None:
+@pytest.mark.parametrize("as_columns", [False, True])
+def test_groups_keep_their_own_time_when_they_come_together(as_columns: bool) -> None:
     """1 -> 3 -> 2: each subtask has fired up to another time."""
     steps: list[Any] = [
-        ("send", [(key, 6) for key in "abcdef"]),
+        ("send", [(key, 6) for key in "abcdef"], as_columns),
         ("move", 3),
         ("watermark", 9, 0),
         ("watermark", 14, 1),
         ("move", 2),
-        ("send", [(key, 7) for key in "abcdef"]),
+        ("send", [(key, 7) for key in "abcdef"], as_columns),
         ("watermark", 12, 0),
         ("move", 1),
+        ("send", [(key, 8) for key in "abcdef"], as_columns),
     ]
     with tempfile.TemporaryDirectory() as directory:
         play(SLIDING, steps, "heap", Path(directory))

@@ -16,18 +16,23 @@ import pytest
 
 from streamlet.testing.simulation import SimulationFailure
 from tests.proof import planted_in_checkpoints as in_checkpoints
+from tests.proof import planted_in_columns as in_columns
 from tests.proof import planted_in_tasks as in_tasks
+from tests.testing.simulation.columnar_pipelines import (
+    late_columns,
+    running_columns,
+    sliding_columns,
+)
+from tests.testing.simulation.file_pipelines import file_to_file, windows_over_files
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     SimulatedFiles,
     both_timers,
-    file_to_file,
     operator_list_state,
     running_count,
     session,
     stateless,
     tumbling,
-    windows_over_files,
 )
 
 SEEDS: Final = range(400)
@@ -84,6 +89,9 @@ MUTANTS: Final = (
     Mutant(in_tasks.watermarks_do_not_wait_for_unread_splits, windows_over_files),
     Mutant(in_tasks.remainder_of_list_state_is_dropped, operator_list_state),
     Mutant(in_tasks.changes_of_a_failed_write_count_as_written, tumbling),
+    Mutant(in_columns.mark_of_fired_windows_is_not_written, sliding_columns),
+    Mutant(in_columns.late_columns_are_folded_in_after_a_restore, late_columns),
+    Mutant(in_columns.accumulators_are_changed_while_they_are_written, running_columns),
 )
 
 

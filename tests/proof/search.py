@@ -21,7 +21,7 @@ from streamlet.testing.simulation import (
     SimulationHang,
     SimulationReport,
 )
-from tests.testing.simulation.simulated_pipelines import PIPELINES
+from tests.testing.simulation.pipelines import PIPELINES
 
 SEEDS_PER_STEP: Final = 50
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from streamlet import (
     CheckpointedFunction,
+    CumulativeEventTimeWindows,
     EventTimeSessionWindows,
     KeyedProcessFunction,
     ListStateDescriptor,
     OperatorStateStore,
+    OutputTag,
     ProcessFunction,
     RuntimeContext,
     SlidingEventTimeWindows,
@@ -26,12 +26,6 @@ from streamlet import (
 )
 from streamlet import aggregates as agg
 from streamlet.api.windowed import Assigner
-from streamlet.connectors.files.disk import FileDisk
-from streamlet.connectors.files.encoders import JsonLinesEncoder
-from streamlet.connectors.files.formats import LineFormat
-from streamlet.connectors.files.parts import TextParts
-from streamlet.connectors.files.sink import FileSink
-from streamlet.connectors.files.source import FileSource
 from streamlet.sink import Sink
 from streamlet.testing import active, at, idle, watermark
 from streamlet.testing.simulation import (
@@ -42,17 +36,22 @@ from streamlet.testing.simulation import (
     SimulationReport,
     simulate_schedule,
 )
-from streamlet.testing.simulation.files import INPUT_DIRECTORY, OUTPUT_DIRECTORY
 from streamlet.testing.simulation.simulate import Simulation
 from streamlet.testing.simulation.world import FileBuild, from_build, from_file_build
 
 Record: TypeAlias = tuple[str, int, int]
 """(key, timestamp, number)"""
+Windows: TypeAlias = dict[tuple[str, int, int], list[int]]
+"""(key, start, end): the numbers in it"""
 Env: TypeAlias = StreamExecutionEnvironment
 
 PARTITIONS: Final = 2
 RECORDS: Final = 36
 DISORDER_MS: Final = 40
+GAP_MS: Final = 90
+COLUMNS: Final = ("key", "window_start", "window_end", "count", "total")
+"""Of what windows give."""
+LATE: Final[OutputTag[Any]] = OutputTag("late")
 
 
 @dataclass(frozen=True)
@@ -150,20 +149,22 @@ def running_count() -> Simulated:
     return Simulated(build, expected)
 
 
-def windowed(assigner: Assigner, windows: dict[tuple[str, int, int], list[int]]) -> Simulated:
+def windowed(assigner: Assigner, windows: Windows) -> Simulated:
     def build(env: Env, sink: Sink[Any]) -> None:
         source = env.from_source(ReplayedSource(partitions()), in_event_time()).uid("source")
         counted = source.key_by(0).window(assigner).agg(count=agg.count(), total=agg.sum(2))
-        bounds = ("key", "window_start", "window_end", "count", "total")
-        rows = counted.uid("windows").map(lambda row: tuple(row[name] for name in bounds))
+        rows = counted.uid("windows").map(lambda row: tuple(row[name] for name in COLUMNS))
         rows.uid("rows").sink_to(sink).uid("sink")
 
-    expected = [(*window, len(numbers), sum(numbers)) for window, numbers in windows.items()]
-    return Simulated(build, expected)
+    return Simulated(build, counted_and_summed(windows))
 
 
-def sliced(size_ms: int, slide_ms: int) -> dict[tuple[str, int, int], list[int]]:
-    windows: dict[tuple[str, int, int], list[int]] = defaultdict(list)
+def counted_and_summed(windows: Windows) -> list[Any]:
+    return [(*window, len(numbers), sum(numbers)) for window, numbers in windows.items()]
+
+
+def sliced(size_ms: int, slide_ms: int) -> Windows:
+    windows: Windows = defaultdict(list)
     for key, timestamp, n in records():
         start = timestamp - timestamp % slide_ms
         while start > timestamp - size_ms:
@@ -180,19 +181,36 @@ def sliding() -> Simulated:
     return windowed(SlidingEventTimeWindows.of(100, 50), sliced(100, 50))
 
 
+def cumulative() -> Simulated:
+    return windowed(CumulativeEventTimeWindows.of(150, 50), cumulated())
+
+
+def cumulated() -> Windows:
+    windows: Windows = defaultdict(list)
+    for key, timestamp, n in records():
+        start = timestamp - timestamp % 150
+        for end in (start + 50, start + 100, start + 150):
+            if timestamp < end:
+                windows[key, start, end].append(n)
+    return windows
+
+
 def session() -> Simulated:
-    gap_ms = 90
-    windows: dict[tuple[str, int, int], list[int]] = {}
+    return windowed(EventTimeSessionWindows.with_gap(GAP_MS), sessions())
+
+
+def sessions() -> Windows:
+    windows: Windows = {}
     for key in sorted({record[0] for record in records()}):
         group: list[Record] = []
         for record in [*sorted(r for r in records() if r[0] == key), None]:
-            if group and (record is None or record[1] - group[-1][1] >= gap_ms):
-                window = (key, group[0][1], group[-1][1] + gap_ms)
+            if group and (record is None or record[1] - group[-1][1] >= GAP_MS):
+                window = (key, group[0][1], group[-1][1] + GAP_MS)
                 windows[window] = [n for _, _, n in group]
                 group = []
             if record is not None:
                 group.append(record)
-    return windowed(EventTimeSessionWindows.with_gap(gap_ms), windows)
+    return windows
 
 
 class BothTimers(KeyedProcessFunction[str, Record, tuple[str, str, int]]):
@@ -231,22 +249,26 @@ def both_timers() -> Simulated:
 
 
 def union_with_idle_input() -> Simulated:
-    """The second input says little, goes idle, and wakes up later than all others' time."""
-    late = [at(0, ("k0-0", 0, 100)), watermark(0), idle(), active(), at(900, ("k0-0", 900, 200))]
+    """The second input says little, goes idle, and wakes up later than all others' time.
+
+    Before it has caught up it holds back nobody (WM-14): the others may come to their end, and its
+    last record is late. Then it counts as what its window, which has no other, would have given.
+    """
+    script = [at(0, ("k0-0", 0, 100)), watermark(0), idle(), active(), at(900, ("k0-0", 900, 200))]
 
     def build(env: Env, sink: Sink[Any]) -> None:
         main = env.from_source(ReplayedSource(partitions()), in_event_time()).uid("source")
-        quiet = env.from_source(ReplayedScript(late)).uid("quiet").set_parallelism(1)
-        windows = main.union(quiet).key_by(0).window(TumblingEventTimeWindows.of(100))
-        counted = windows.agg(count=agg.count(), total=agg.sum(2)).uid("windows")
-        bounds = ("key", "window_start", "window_end", "count", "total")
-        rows = counted.map(lambda row: tuple(row[name] for name in bounds)).uid("rows")
-        rows.sink_to(sink).uid("sink")
+        quiet = env.from_source(ReplayedScript(script)).uid("quiet").set_parallelism(1)
+        windowed = main.union(quiet).key_by(0).window(TumblingEventTimeWindows.of(100))
+        counted = windowed.side_output_late_data(LATE).agg(count=agg.count(), total=agg.sum(2))
+        rows = counted.uid("windows").map(lambda row: tuple(row[name] for name in COLUMNS))
+        late = counted.get_side_output(LATE).map(lambda record: (record[0], 900, 1_000, 1, 200))
+        rows.uid("rows").union(late.uid("late")).sink_to(sink).uid("sink")
 
     windows = sliced(100, 100)
     windows["k0-0", 0, 100].append(100)
     windows["k0-0", 900, 1_000].append(200)
-    return Simulated(build, [(*window, len(ns), sum(ns)) for window, ns in windows.items()])
+    return Simulated(build, counted_and_summed(windows))
 
 
 class SumSoFar(KeyedProcessFunction[str, Record, tuple[str, int, int]]):
@@ -308,92 +330,3 @@ def operator_list_state() -> Simulated:
 
     expected = [("seen", number) for number in numbers]
     return Simulated(build, expected + [("released", number) for number in range(LISTED)])
-
-
-class SlowFileSource(FileSource[Any]):
-    """Read in threads, so that checkpoints come in between."""
-
-    blocking = True
-
-
-def file_to_file() -> SimulatedFiles:
-    def build(env: Env, disk: FileDisk) -> None:
-        source = SlowFileSource(INPUT_DIRECTORY, LineFormat.json(None, None), disk=disk)
-        counted = env.from_source(source).uid("source").map(lambda line: tuple(line.values()))
-        counts = counted.uid("records").key_by(0).process(RunningCount()).uid("count")
-        sink = FileSink(
-            OUTPUT_DIRECTORY,
-            lambda: TextParts(JsonLinesEncoder(None)),
-            partition_by="key",
-            disk=disk,
-        )
-        named = counts.map(lambda row: dict(zip(("key", "count", "total"), row, strict=True)))
-        named.uid("named").sink_to(sink).uid("sink")
-
-    files = Files(json_lines(partitions()), decode_counts)
-    return SimulatedFiles(build, files, running_count().expected)
-
-
-FILES: Final = 6
-
-
-def windows_over_files() -> SimulatedFiles:
-    """Files in the order of time; readers of the output take its files away."""
-    strategy = WatermarkStrategy.for_bounded_out_of_orderness(DISORDER_MS)
-    columns = ("key", "window_start", "window_end", "count", "total")
-
-    def build(env: Env, disk: FileDisk) -> None:
-        source = SlowFileSource(INPUT_DIRECTORY, LineFormat.json(None, None), disk=disk)
-        timed = strategy.with_timestamp_assigner(lambda line: line["timestamp"])
-        keyed = env.from_source(source, timed).uid("source").key_by("key")
-        windows = keyed.window(TumblingEventTimeWindows.of(100))
-        counted = windows.agg(count=agg.count(), total=agg.sum("number")).uid("windows")
-        rows = counted.map(lambda row: {name: row[name] for name in columns}).uid("rows")
-        sink = FileSink(OUTPUT_DIRECTORY, lambda: TextParts(JsonLinesEncoder(None)), disk=disk)
-        rows.sink_to(sink).uid("sink")
-
-    in_order = sorted(records(), key=lambda record: record[2])
-    size = len(in_order) // FILES
-    chunks = {f"{n}": in_order[n * size : (n + 1) * size] for n in range(FILES)}
-    files = Files(json_lines(chunks), decode_rows, is_taken=True)
-    return SimulatedFiles(build, files, tumbling().expected)
-
-
-def json_lines(files: dict[str, list[Record]]) -> dict[str, bytes]:
-    return {
-        f"{name}.jsonl": "".join(
-            json.dumps({"key": key, "timestamp": timestamp, "number": n}) + "\n"
-            for key, timestamp, n in values
-        ).encode()
-        for name, values in files.items()
-    }
-
-
-def decode_rows(path: Path, content: bytes) -> list[Any]:
-    """The rows of one output file as tuples."""
-    if not content.endswith(b"\n"):
-        raise ValueError(f"{len(content)} bytes, ending with {content[-20:]!r}")
-    return [tuple(json.loads(line).values()) for line in content.splitlines()]
-
-
-def decode_counts(path: Path, content: bytes) -> list[Any]:
-    """The counts of one output file, which lies in the directory of its key."""
-    rows = decode_rows(path, content)
-    if any(f"key={key}" != path.parts[0] for key, *_ in rows):
-        raise ValueError("it is in the directory of another key")
-    return rows
-
-
-PIPELINES: Final[Sequence[Callable[[], Simulated | SimulatedFiles]]] = (
-    stateless,
-    running_count,
-    tumbling,
-    sliding,
-    session,
-    both_timers,
-    union_with_idle_input,
-    reduce_with_ttl,
-    operator_list_state,
-    file_to_file,
-    windows_over_files,
-)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import pytest
 
 from streamlet.testing.simulation import Ask, Crash, Fate, Flip, FullDisk
+from tests.testing.simulation.file_pipelines import file_to_file
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     SimulatedFiles,
-    file_to_file,
     reduce_with_ttl,
     running_count,
     session,
     stateless,
+    union_with_idle_input,
 )
 
 HOUR_MS = 3_600_000
@@ -266,6 +267,13 @@ KEPT = [
                 is_from_savepoint=True,
             ),
         ],
+    ),
+    Kept(
+        "no defect but an expectation: an input that wakes up behind the others holds back nobody "
+        "(WM-14), and when they had come to their end its last record was late, and called lost",
+        union_with_idle_input,
+        [1026, 1031, 1066, 1096],
+        [Fate(is_slow=True)],
     ),
 ]
 

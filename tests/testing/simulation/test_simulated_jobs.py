@@ -16,12 +16,12 @@ from streamlet.testing.simulation import (
     simulate,
     simulate_schedule,
 )
+from tests.testing.simulation.file_pipelines import file_to_file
+from tests.testing.simulation.pipelines import PIPELINES
 from tests.testing.simulation.simulated_pipelines import (
-    PIPELINES,
     Simulated,
     SimulatedFiles,
     both_timers,
-    file_to_file,
     operator_list_state,
     running_count,
     stateless,

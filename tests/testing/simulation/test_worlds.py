@@ -11,10 +11,10 @@ from streamlet.errors import RestoreError, TransientError
 from streamlet.testing.simulation import Ask, Crash, Fate, FullDisk
 from streamlet.testing.simulation.fates import Wish
 from streamlet.testing.simulation.world import CHECKPOINTS, World, from_build, from_file_build
+from tests.testing.simulation.file_pipelines import file_to_file
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     SimulatedFiles,
-    file_to_file,
     running_count,
     tumbling,
 )
