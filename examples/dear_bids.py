@@ -25,11 +25,11 @@ def main(bids: str, out_dir: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     strategy = WatermarkStrategy.for_bounded_out_of_orderness("5s").with_timestamp_assigner("ts")
     read = env.from_source(FileSource.parquet(bids), strategy, "bids").uid("bids")
-    dear = read.filter(pc.field("price") >= DEAR_CENTS).name("dear").uid("dear")
+    dear = read.filter(pc.field("price") >= DEAR_CENTS).uid("dear")
     euros = dear.select(auction="auction", euros=pc.field("price") * EUROS_PER_CENT).uid("euros")
     minutes = euros.key_by("auction").window(TumblingEventTimeWindows.of("1m"))
     counted = minutes.agg(bids=agg.count(), dearest=agg.max("euros")).uid("per-minute")
-    counted.sink_to(FileSink.parquet(out_dir)).name("out").uid("out")
+    counted.sink_to(FileSink.parquet(out_dir)).uid("out")
     env.execute("dear-bids")
 
 

@@ -1,8 +1,8 @@
-"""What is done to batches of Arrow columns: to rows and back, expressions, keys."""
+"""What is done to batches of Arrow columns: to rows and back, and their keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from operator import itemgetter
@@ -16,12 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     Codes: TypeAlias = npt.NDArray[np.integer[Any]]
     """Per row the position of its value among the distinct ones."""
-
-FIELDS_SHOWN: Final = 12
 
 _PLAIN: Final = frozenset({bool, int, float, str, bytes})
 
@@ -110,22 +107,44 @@ def _nested_without_nanoseconds(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def uniform_parts(batch: RowBatch) -> Iterator[RowBatch]:
-    """The batch cut wherever a field changes its type, None apart.
+def dicts_of(records: Sequence[Any], place: str) -> Sequence[dict[str, Any]]:
+    """Records that can become columns: dicts, and NamedTuples as dicts; RecordError for others."""
+    if set(map(type, records)) == {dict} and all(records):
+        return records
+    return [_dict_of(record, place) for record in records]
 
-    Arrow makes one type of several, floats of ints or texts of bytes, and then what becomes of a
-    record would depend on those it shares a batch with.
+
+def _dict_of(record: Any, place: str) -> dict[str, Any]:
+    fields = record if isinstance(record, dict) else getattr(record, "_asdict", dict)()
+    if not fields:
+        raise RecordError(
+            f"{place} works on columns, and only dicts with fields and NamedTuples can become "
+            f"columns; it got {record!r:.80} of type {type(record).__name__}. Make dicts of the "
+            "records before it, with map(), or give it a Python function"
+        )
+    return fields
+
+
+def uniform_parts(records: Sequence[dict[str, Any]]) -> Iterator[slice]:
+    """Cuts records wherever a field comes, goes or changes its type, None apart.
+
+    Arrow makes one type of several, floats of ints or texts of bytes, and a null of what is not
+    there; then what becomes of a record would depend on those it shares a batch with.
     """
-    columns = _columns_of(batch.values)
+    columns = _columns_of(records)
     mixed = [name for name, values in columns.items() if len(_shapes(values)) > 1]
+    has_gaps = any(len(record) < len(columns) for record in records)
     start, seen = 0, dict[str, Any]()
-    for position, record in enumerate(batch.values if mixed else ()):
+    for position, record in enumerate(records if mixed or has_gaps else ()):
         shapes = {name: _shape(value) for name in mixed if (value := record.get(name)) is not None}
-        if any(seen.get(name, shape) != shape for name, shape in shapes.items()):
-            yield batch.slice(start, position)
+        if records[start].keys() != record.keys() or any(
+            seen.get(name, shape) != shape for name, shape in shapes.items()
+        ):
+            yield slice(start, position)
             start, seen = position, {}
         seen |= shapes
-    yield batch.slice(start, len(batch))
+    if records:
+        yield slice(start, len(records))
 
 
 def _columns_of(records: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
@@ -154,100 +173,21 @@ def _shape(value: Any) -> Any:
     return type(value)
 
 
-def check_dicts(records: Sequence[Any], place: str) -> None:
-    """Refuses records that cannot become columns."""
-    for record in records:
-        if not isinstance(record, dict) or not record:
-            raise RecordError(
-                f"{place} works on columns, and only dicts with fields can become columns; it got "
-                f"a {type(record).__name__}: {record!r:.80}. Make dicts of the records before it"
-            )
-
-
 def to_columns(records: Sequence[dict[str, Any]], place: str) -> pa.RecordBatch:
     """Dicts as columns, with the types that Arrow sees in them; RecordError if it sees none."""
     import pyarrow as pa
 
     columns = _columns_of(records)
-    try:
-        arrays = [pa.array(values) for values in columns.values()]
-        return pa.RecordBatch.from_arrays(arrays, list(columns))
-    except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
-        raise RecordError(
-            f"{place} works on columns, and these records do not fit into any: {error}. "
-            "Each field must have one type in all records"
-        ) from error
-
-
-def evaluate(expressions: Mapping[str, pc.Expression], records: pa.RecordBatch) -> pa.RecordBatch:
-    """One column per expression, row by row what it says of the records.
-
-    Raises RecordError when a column is lacking or of a type that the expression cannot take.
-    """
-    import pyarrow as pa
-
-    problems = (pa.ArrowException, ValueError, TypeError)
-    try:
-        return _projected(expressions, records)
-    except problems as error:
-        for typed in _with_typed_nulls(records):
-            with suppress(*problems):
-                return _projected(expressions, typed)
-        shown = ", ".join(f"{name} = {expression}" for name, expression in expressions.items())
-        raise RecordError(
-            f"cannot evaluate {shown:.300}: {str(error).splitlines()[0]}\n"
-            f"  columns: {describe_columns(records.schema)}"
-        ) from error
-
-
-def _projected(expressions: Mapping[str, pc.Expression], records: pa.RecordBatch) -> pa.RecordBatch:
-    import pyarrow as pa
-    from pyarrow import acero
-
-    steps = [
-        acero.Declaration(
-            "table_source", acero.TableSourceNodeOptions(pa.Table.from_batches([records]))
-        ),
-        acero.Declaration(
-            "project", acero.ProjectNodeOptions([*expressions.values()], [*expressions])
-        ),
-    ]
-    # On one thread: more would give the rows in any order.
-    return single_batch(acero.Declaration.from_sequence(steps).to_table(use_threads=False))
-
-
-def _with_typed_nulls(records: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The records, if a field is null in all of them: then its type is unknown, and any will do.
-
-    Not every function takes a column without a type, and whether a batch has one is chance.
-    """
-    import pyarrow as pa
-
-    unknown = [field.name for field in records.schema if pa.types.is_null(field.type)]
-    for kind in (pa.string(), pa.bool_(), pa.timestamp("us", "UTC")) if unknown else ():
-        for name in unknown:
-            nulls = pa.nulls(records.num_rows, kind)
-            records = records.set_column(records.schema.names.index(name), name, nulls)
-        yield records
-
-
-def single_batch(table: pa.Table) -> pa.RecordBatch:
-    """All rows of the table in one batch."""
-    import pyarrow as pa
-
-    batches = table.combine_chunks().to_batches()
-    if len(batches) == 1:
-        return batches[0]
-    if not batches:
-        return pa.RecordBatch.from_pylist([], schema=table.schema)
-    return pa.concat_batches(batches)
-
-
-def describe_columns(schema: pa.Schema) -> str:
-    """How errors name the columns that there are."""
-    shown = [f"{field.name}: {field.type}" for field in list(schema)[:FIELDS_SHOWN]]
-    rest = len(schema) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
+    arrays = []
+    for name, values in columns.items():
+        try:
+            arrays.append(pa.array(values))
+        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
+            raise RecordError(
+                f"{place} works on columns, and Arrow has no column for the field {name!r}: "
+                f"{error}\n  Leave the field out or convert it before, with map()"
+            ) from error
+    return pa.RecordBatch.from_arrays(arrays, list(columns))
 
 
 def encode_fields(records: pa.RecordBatch, names: Sequence[str]) -> tuple[Codes, list[Any]]:

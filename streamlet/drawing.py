@@ -46,7 +46,7 @@ def plan_to_text(plan: ExecutionPlan) -> str:
             for edge in plan.outputs_of(vertex.id)
         )
     lines.extend(
-        f"rows begin at {operator.name!r}: {operator.rows_because}"
+        f"rows begin at {operator.name!r}{_describe_location(operator)}: {operator.rows_because}"
         for operator in plan.operators()
         if operator.rows_because is not None
     )
@@ -141,6 +141,10 @@ def _describe_uid(operator: PlannedOperator) -> str:
     if operator.uid_is_explicit:
         return f"uid {operator.uid}"
     return f"uid {operator.uid} (automatic{', ambiguous' if operator.uid_is_ambiguous else ''})"
+
+
+def _describe_location(operator: PlannedOperator) -> str:
+    return f" ({operator.location})" if operator.location else ""
 
 
 def _describe_edge(edge: PlannedEdge) -> str:

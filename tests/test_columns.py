@@ -1,4 +1,4 @@
-"""Batches of columns: to rows and back, expressions over them, and their keys."""
+"""Batches of columns: to rows and back, and their keys."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlet.columns import (
-    check_dicts,
-    describe_columns,
+    dicts_of,
     encode_fields,
-    evaluate,
     records_of,
     to_columns,
     to_rows,
@@ -121,16 +118,31 @@ def test_record_with_a_default_for_what_it_lacks_is_left_alone() -> None:
     assert record == {"a": 1}
 
 
+class Bid(NamedTuple):
+    auction: int
+    price: float
+
+
+def test_named_tuples_have_fields_as_dicts_have() -> None:
+    records = [Bid(1, 2.5), {"a": 1}]
+    assert dicts_of(records, "'keep'") == [{"auction": 1, "price": 2.5}, {"a": 1}]
+
+
+def test_dicts_stay_the_very_dicts() -> None:
+    records = [{"a": 1}, {"a": 2}]
+    assert dicts_of(records, "'keep'") is records
+
+
 @pytest.mark.parametrize("record", [5, "text", ("a", 1), None, {}])
-def test_only_dicts_with_fields_can_become_columns(record: Any) -> None:
+def test_only_records_with_fields_can_become_columns(record: Any) -> None:
     with pytest.raises(RecordError, match=f"'keep' works on columns.*{type(record).__name__}"):
-        check_dicts([{"a": 1}, record], "'keep'")
+        dicts_of([{"a": 1}, record], "'keep'")
 
 
 @pytest.mark.parametrize("value", [object(), 2**70, (1, "x")])
 def test_values_that_fit_into_no_column_are_refused(value: Any) -> None:
-    with pytest.raises(RecordError, match="'keep' works on columns"):
-        to_columns([{"a": value}], "'keep'")
+    with pytest.raises(RecordError, match=r"'keep' works on columns.*the field 'a'"):
+        to_columns([{"n": 1, "a": value}], "'keep'")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +162,8 @@ def test_values_that_fit_into_no_column_are_refused(value: Any) -> None:
 def test_records_whose_fields_differ_in_type_never_share_columns(one: Any, other: Any) -> None:
     """Or 1 would be 1.0 in one batch and 1 in another, and 1 / 2 something else."""
     values = [one, one, other, None, one]
-    parts = [part.values for part in uniform_parts(RowBatch([{"a": value} for value in values]))]
+    records = [{"a": value} for value in values]
+    parts = [records[rows] for rows in uniform_parts(records)]
     assert parts == [[{"a": one}] * 2, [{"a": other}, {"a": None}], [{"a": one}]]
     alone = [records_of(to_columns([{"a": value}], "p")) for value in (one, other)]
     assert alone == [records_of(to_columns(part[:1], "p")) for part in parts[:2]]
@@ -158,13 +171,20 @@ def test_records_whose_fields_differ_in_type_never_share_columns(one: Any, other
 
 def test_batch_of_one_type_per_field_stays_whole() -> None:
     east = timezone(timedelta(hours=2))
-    records = [
+    records: list[dict[str, Any]] = [
         {"a": 1, "b": None, "at": datetime(2024, 1, 1, tzinfo=UTC)},
         {"a": None, "b": [1], "at": datetime(2024, 1, 1, tzinfo=east)},
-        {"b": [2, 3], "c": {"x": 1}},
+        {"b": [2, 3], "at": None, "a": 5},
     ]
-    batch = RowBatch(records, [1, 2, 3])
-    assert list(uniform_parts(batch)) == [batch]
+    assert list(uniform_parts(records)) == [slice(0, 3)]
+
+
+def test_records_whose_fields_differ_never_share_columns() -> None:
+    """Or what one lacks would be null in company, and not be there when it is alone."""
+    some: list[dict[str, Any]] = [{"a": 1, "b": 2}, {"b": 3, "a": 4}, {"a": 5}]
+    records = [*some, {"a": 6, "b": None}, {"a": 7, "c": 8}]
+    parts = [records[rows] for rows in uniform_parts(records)]
+    assert parts == [records[:2], records[2:3], records[3:4], records[4:]]
 
 
 FIELD = st.one_of(st.none(), st.integers(0, 9), st.floats(0, 9), st.text(max_size=2))
@@ -175,59 +195,14 @@ FIELD = st.one_of(st.none(), st.integers(0, 9), st.floats(0, 9), st.text(max_siz
 def test_uniform_parts_are_the_batch_in_order_and_each_keeps_its_values(
     records: list[dict[str, Any]],
 ) -> None:
-    batch = RowBatch([{"n": n, **record} for n, record in enumerate(records)])
-    parts = list(uniform_parts(batch))
-    assert [record for part in parts for record in part.values] == batch.values
+    records = [{"n": n, **record} for n, record in enumerate(records)]
+    parts = [records[rows] for rows in uniform_parts(records)]
+    assert [record for part in parts for record in part] == records
     for part in parts:
-        back = records_of(to_columns(part.values, "p"))
-        for record, made in zip(part.values, back, strict=True):
-            assert {name: made[name] for name in record} == record
+        back = records_of(to_columns(part, "p"))
+        assert back == part
+        for record, made in zip(part, back, strict=True):
             assert [type(made[name]) for name in record] == [type(v) for v in record.values()]
-
-
-def test_expressions_give_a_column_each_in_the_order_of_the_rows() -> None:
-    many = columns(a=list(range(200_000)))
-    made = evaluate({"twice": pc.field("a") * 2, "one": pc.scalar(1), "a": pc.field("a")}, many)
-    assert made.schema.names == ["twice", "one", "a"]
-    assert made.column("twice").to_pylist() == list(range(0, 400_000, 2))
-    assert set(made.column("one").to_pylist()) == {1}
-
-
-def test_expressions_over_no_rows_give_columns_without_rows() -> None:
-    made = evaluate({"x": pc.field("a") + 1}, columns(a=[1]).slice(0, 0))
-    assert (made.num_rows, made.schema.names) == (0, ["x"])
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [pc.field("cost") > 1, pc.field("a") + "x", pc.utf8_upper(pc.field("a")), pc.field("a") / 0],
-)
-def test_expression_that_does_not_fit_names_itself_and_the_columns(expression: Any) -> None:
-    with pytest.raises(RecordError) as refused:
-        evaluate({"x": expression}, columns(a=[1], price=[1.5]))
-    assert f"x = {expression}" in str(refused.value)
-    assert "a: int64, price: double" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        pc.utf8_upper(pc.field("a")),
-        ~pc.field("a"),
-        pc.hour(pc.field("a")),
-        pc.field("a") + 1,
-        pc.if_else(pc.utf8_length(pc.field("a")) > 2, 1, 0),
-    ],
-)
-def test_field_that_is_null_in_all_of_a_batch_takes_any_type(expression: Any) -> None:
-    """Its type is unknown then, and how records share batches is chance."""
-    made = evaluate({"x": expression, "n": pc.field("n")}, columns(n=[1, 2], a=[None, None]))
-    assert records_of(made) == [{"x": None, "n": 1}, {"x": None, "n": 2}]
-
-
-def test_error_of_a_wide_record_names_a_dozen_columns() -> None:
-    wide = columns(**{f"c{n}": [n] for n in range(14)})
-    assert describe_columns(wide.schema).endswith("c11: int64 and 2 more")
 
 
 KEY_COLUMNS: list[Callable[[], pa.Array]] = [

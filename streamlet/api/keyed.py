@@ -14,7 +14,7 @@ from streamlet.api.call_site import refusal
 from streamlet.api.operator_result import new_node
 from streamlet.api.stream import DataStream
 from streamlet.api.user_functions import checked_function, describe_function
-from streamlet.column_obstacles import rows_because
+from streamlet.column_folds.obstacles import rows_because
 from streamlet.errors import StreamletError
 from streamlet.folds import Aggregate
 from streamlet.functions import KeyedProcessFunction, ProcessFunction, ReduceFunction
@@ -127,7 +127,8 @@ def named_aggregates(
         raise refusal(
             "agg",
             f"cannot give two entries of one name: {', '.join(sorted(set(clashes)))}. "
-            f"{', '.join(taken)} stand in every result already",
+            f"Every result has {', '.join(taken)} already: call the aggregate something else, or "
+            'the key\'s field before key_by, as in select(ends="window_end")',
         )
     try:
         return NamedAggregates(named)

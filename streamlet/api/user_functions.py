@@ -70,7 +70,8 @@ def checked_expressions(method: str, columns: Mapping[str, Any]) -> dict[str, pc
             raise refusal(
                 method,
                 f"takes pyarrow.compute expressions or names of fields, got {name}={expression!r}; "
-                "a Python function goes to map(), or to map_batches() for whole batches",
+                "a constant is pc.scalar(...), a Python function goes to map(), or to "
+                "map_batches() for whole batches",
             )
     return expressions
 
@@ -96,8 +97,11 @@ def _refuse_wrong_kind(
             f"takes {takes}, got the KeyedProcessFunction {_name(function)}. "
             "It needs a key: call .key_by(...) before .process(...)",
         )
+    if method == "filter":
+        takes += ' or a pyarrow.compute expression like pc.field("price") > 100'
     if not is_plain_allowed or not callable(function):
-        raise refusal(method, f"takes {takes}, got {_describe_value(function)}")
+        advice = "; expressions go to filter() and select()" if is_expression(function) else ""
+        raise refusal(method, f"takes {takes}, got {_describe_value(function)}{advice}")
 
 
 def _prototype(function: F, method: str) -> F:

@@ -15,7 +15,7 @@ from streamlet.api.call_site import refusal
 from streamlet.api.keyed import key_fields, named_aggregates
 from streamlet.api.operator_result import new_node
 from streamlet.api.user_functions import checked_function, describe_function
-from streamlet.column_obstacles import rows_because
+from streamlet.column_folds.obstacles import rows_because
 from streamlet.elements import OutputTag
 from streamlet.errors import ConfigError
 from streamlet.eventtime.windows import (

@@ -90,7 +90,7 @@ def _user_frames(error: BaseException) -> list[traceback.FrameSummary]:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(("<frozen", *_OWN_DIRECTORIES))
-        and not frame.filename.endswith(".pyx")  # compiled code, such as uvloop's
+        and not frame.filename.endswith((".pyx", ".pxi"))  # compiled code, such as pyarrow's
     ]
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARY_DIRECTORIES)]
     return own or frames

@@ -11,7 +11,7 @@ from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, ColumnBatch, RowBat
 from streamlet.eventtime.windows import Window
 from streamlet.operators.keyed import key_columns
 from streamlet.operators.operator import OperatorContext
-from streamlet.operators.place import note_record
+from streamlet.operators.place import note_record, select_at
 from streamlet.operators.results import Results
 from streamlet.operators.window_contents import WindowContents, WindowScope
 
@@ -51,11 +51,11 @@ class AggContents(WindowContents):
         return list if self.named.is_replaced else None
 
     def prepare(self, values: Sequence[Any]) -> Sequence[Any]:
-        return self.named.parts(values)
+        return select_at(self._ctx, self.named.parts, values)
 
     def fold(self, accumulators: Sequence[list[Any]], batch: RowBatch) -> None:
         """Adds each record to the accumulator at its position, in order."""
-        columns = self.named.columns(batch.values)
+        columns = select_at(self._ctx, self.named.columns, batch.values)
         for at, aggregate in enumerate(self.named.aggregates):
             remaining = iter(accumulators)
             try:
@@ -151,7 +151,7 @@ class AggContents(WindowContents):
         """As `fire_spans`; False: a column has no one type that Arrow knows, or is beyond it."""
         import numpy as np
 
-        from streamlet.fold_forms import as_array
+        from streamlet.column_folds.forms import as_array
 
         arrays = list(map(as_array, key_columns(self._key_fields, list(keys))))
         arrays += map(as_array, (starts, ends, *self.named.results(contents)))

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streamlet.column_folds import NamedFolds
-from streamlet.column_groups import Groups
+from streamlet.column_folds.groups import Groups
+from streamlet.column_folds.named import NamedFolds
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.sessions import merge_session

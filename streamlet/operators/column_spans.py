@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streamlet.column_folds import NamedFolds
-from streamlet.column_groups import Groups
+from streamlet.column_folds.groups import Groups
+from streamlet.column_folds.named import NamedFolds
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.windows import Span
@@ -121,7 +121,7 @@ class ColumnSpans:
             return kept
         if all(layer is changes for layer in self._table.layers_of(span)):
             return [accumulator or fresh for accumulator in kept]
-        below = self._table.for_update
+        below = self._table.load
         return [
             accumulator or (fresh if (found := below(span, key)) is MISSING else found)
             for key, accumulator in zip(keys.keys, kept, strict=True)

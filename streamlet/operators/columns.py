@@ -1,6 +1,6 @@
 """filter, select and map_batches: stateless operators that work on Arrow columns.
 
-They take rows as well, dicts that become columns here, batch by batch.
+They take rows as well, dicts or NamedTuples, which become columns here, batch by batch.
 """
 
 from __future__ import annotations
@@ -9,23 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from streamlet.columns import (
-    check_dicts,
-    describe_columns,
-    evaluate,
-    numbers_of,
-    to_columns,
-    uniform_parts,
-)
+from streamlet.columns import dicts_of, numbers_of, to_columns, uniform_parts
 from streamlet.elements import Batch, ColumnBatch, RowBatch
 from streamlet.errors import RecordError, note_place
+from streamlet.expressions import describe_fields, evaluate
 from streamlet.operators.operator import Operator, OperatorContext, Output
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-IS_KEPT: Final = "is kept"
+IS_KEPT: Final = ""
+"""The column that says which records a filter keeps; errors show its expression alone."""
 
 
 class ColumnOperator(Operator, ABC):
@@ -38,29 +33,29 @@ class ColumnOperator(Operator, ABC):
 
     def process_batch(self, input_index: int, batch: Batch, out: Output) -> None:
         try:
-            for part in self._parts(batch):
-                out.emit(self._processed(part))
+            for given, columns in self._parts(batch):
+                out.emit(self._processed(given, columns))
         except Exception as error:
             note_place(error, self.ctx.place())
             raise
 
     @abstractmethod
-    def _processed(self, batch: Batch) -> Batch:
-        """What the operator emits for the batch."""
+    def _processed(self, given: Batch, columns: ColumnBatch) -> Batch:
+        """What the operator emits for a batch, which is there as it came and as columns."""
 
-    def _parts(self, batch: Batch) -> Iterator[Batch]:
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, ColumnBatch]]:
         if isinstance(batch, ColumnBatch):
-            return iter([batch])
-        check_dicts(batch.values, repr(self.ctx.name))
-        return uniform_parts(batch)
-
-    def _columns(self, batch: Batch) -> ColumnBatch:
-        if isinstance(batch, ColumnBatch):
-            return batch
+            yield batch, batch
+            return
         import numpy as np
 
+        place = repr(self.ctx.name)
+        dicts = dicts_of(batch.values, place)
         stamps = None if batch.timestamps is None else np.array(batch.timestamps, np.int64)
-        return ColumnBatch(to_columns(batch.values, repr(self.ctx.name)), stamps)
+        for rows in uniform_parts(dicts):
+            columns = to_columns(dicts[rows], place)
+            part_stamps = None if stamps is None else stamps[rows]
+            yield batch.slice(rows.start, rows.stop), ColumnBatch(columns, part_stamps)
 
 
 class FilterColumnsOperator(ColumnOperator):
@@ -69,18 +64,17 @@ class FilterColumnsOperator(ColumnOperator):
     def __init__(self, expression: pc.Expression) -> None:
         self._expression = expression
 
-    def _processed(self, batch: Batch) -> Batch:
-        columns = self._columns(batch)
+    def _processed(self, given: Batch, columns: ColumnBatch) -> Batch:
         is_true = evaluate({IS_KEPT: self._expression}, columns.records).column(IS_KEPT)
         if not _is_boolean(is_true):
             raise RecordError(
                 f"filter({self._expression}) gives {is_true.type} values; a filter needs an "
-                f"expression that is true or false\n"
-                f"  columns: {describe_columns(columns.records.schema)}"
+                'expression that is true or false, like pc.field("price") > 100\n'
+                f"  fields: {describe_fields(columns.records.schema)}"
             )
         is_kept = numbers_of(is_true.cast("bool").fill_null(False))
-        if isinstance(batch, RowBatch):
-            return batch.take(is_kept.nonzero()[0].tolist())
+        if isinstance(given, RowBatch):
+            return given.take(is_kept.nonzero()[0].tolist())
         return columns.filter(is_kept)
 
 
@@ -90,8 +84,7 @@ class SelectOperator(ColumnOperator):
     def __init__(self, columns: Mapping[str, pc.Expression]) -> None:
         self._expressions = columns
 
-    def _processed(self, batch: Batch) -> Batch:
-        columns = self._columns(batch)
+    def _processed(self, given: Batch, columns: ColumnBatch) -> Batch:
         return ColumnBatch(evaluate(self._expressions, columns.records), columns.timestamps)
 
 
@@ -101,10 +94,9 @@ class MapBatchesOperator(ColumnOperator):
     def __init__(self, fn: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
         self._function = fn
 
-    def _processed(self, batch: Batch) -> Batch:
+    def _processed(self, given: Batch, columns: ColumnBatch) -> Batch:
         import pyarrow as pa
 
-        columns = self._columns(batch)
         result = self._function(columns.records)
         if not isinstance(result, pa.RecordBatch):
             raise RecordError(

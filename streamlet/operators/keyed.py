@@ -15,7 +15,7 @@ from streamlet.errors import FatalError, InternalError
 from streamlet.functions import KeyedProcessFunction, ReduceFunction
 from streamlet.operators.context import KeyedContext
 from streamlet.operators.operator import Operator, OperatorContext, Output
-from streamlet.operators.place import note_firing, note_record, position_of_last
+from streamlet.operators.place import note_firing, note_record, position_of_last, select_at
 from streamlet.operators.results import Results
 from streamlet.operators.stateless import FunctionOperator
 from streamlet.operators.timers import KeyedTimers
@@ -193,8 +193,8 @@ class AggOperator(Operator):
             batch = to_rows(batch)
         keys = batch.keys or []
         results: list[list[Any]] = []
+        parts = select_at(self._ctx, self._named.columns, batch.values)
         try:
-            parts = self._named.columns(batch.values)
             self._named.run(self._accumulators(keys), parts, results)
         except Exception as error:
             note_record(error, self._ctx, batch, len(results[-1]) if results else 0)

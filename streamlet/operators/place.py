@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
 from reprlib import Repr
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from streamlet.elements import RowBatch
 from streamlet.errors import note_place
 from streamlet.operators.operator import OperatorContext
+
+T = TypeVar("T")
 
 _SHORT: Final = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
@@ -24,6 +26,17 @@ def short(value: Any) -> str:
 def position_of_last(taken: Iterator[Any], values: list[Any]) -> int:
     """The position in `values` of what was last taken from `taken`, an iterator over them."""
     return len(values) - length_hint(taken) - 1
+
+
+def select_at(
+    ctx: OperatorContext, select: Callable[[Sequence[Any]], T], values: Sequence[Any]
+) -> T:
+    """What `select` takes out of the records; its errors name the record, and here the operator."""
+    try:
+        return select(values)
+    except Exception as error:
+        note_place(error, ctx.place())
+        raise
 
 
 def note_record(error: BaseException, ctx: OperatorContext, batch: RowBatch, index: int) -> None:

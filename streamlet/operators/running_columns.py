@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds import NamedFolds
-from streamlet.column_groups import Groups
+from streamlet.column_folds.forms import as_array
+from streamlet.column_folds.groups import Groups
+from streamlet.column_folds.named import NamedFolds
 from streamlet.elements import ColumnBatch, KeyColumn
-from streamlet.fold_forms import as_array
 
 Accumulators: TypeAlias = list[list[Any]]
 """One per key: the list that stands in keyed state."""

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds import NamedFolds
-from streamlet.column_groups import Groups
+from streamlet.column_folds.forms import as_array
+from streamlet.column_folds.groups import Groups
+from streamlet.column_folds.named import NamedFolds
 from streamlet.columns import numbers_of
 from streamlet.eventtime.windows import Span
-from streamlet.fold_forms import as_array
 from streamlet.folds import Aggregate, Count, Max, Min, Sum
 
 MOST_AT_ONCE: Final = 100_000
@@ -57,8 +57,10 @@ class SliceColumns:
 
     def learn(self, span: Span, entries: Mapping[Any, Sequence[Any]]) -> bool:
         """Takes what the slice holds; False: that cannot be had as columns."""
+        if len(entries) > MOST_AT_ONCE:
+            return False
         arrays = list(map(as_array, zip(*entries.values(), strict=True)))
-        if len(entries) > MOST_AT_ONCE or any(array is None for array in arrays):
+        if any(array is None for array in arrays):
             return False
         numbers = np.array(list(map(self._keys.__getitem__, entries)), np.int64)
         self._slices[span] = numbers, pa.RecordBatch.from_arrays(arrays, self._merging.names)

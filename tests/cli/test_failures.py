@@ -86,6 +86,13 @@ def test_syntax_error_points_at_the_place(tmp_path: Path) -> None:
     assert text.splitlines()[-1].startswith("SyntaxError")
 
 
+def test_lines_of_compiled_code_are_not_the_users(tmp_path: Path) -> None:
+    text = "import pyarrow as pa\nb = pa.record_batch({'a': [1]})\nf = lambda: b['c']\nf()\n"
+    lines = render(failure_of(tmp_path, text)).splitlines()
+    assert not any(".pxi" in line for line in lines)
+    assert "f = lambda: b['c']" in "\n".join(lines)
+
+
 def test_cause_is_named() -> None:
     error = ValueError("outer")
     error.__cause__ = KeyError("inner")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -78,6 +78,23 @@ def test_filter_keeps_the_very_records_of_rows() -> None:
         assert harness.output() == [record]
 
 
+class Bid(NamedTuple):
+    auction: int
+    price: int | None
+
+
+def test_named_tuples_are_columns_to_expressions_and_stay_what_they_are() -> None:
+    bids = [Bid(1, 5), Bid(2, None), Bid(3, 9)]
+    with OperatorHarness(lambda: FilterColumnsOperator(pc.field("price") > 1)) as harness:
+        harness.send_batch(bids)
+        kept = harness.output()
+    assert kept == [bids[0], bids[2]]
+    assert set(map(type, kept)) == {Bid}
+    with OperatorHarness(lambda: SelectOperator({"cents": pc.field("price") * 100})) as harness:
+        harness.send_batch(bids[:2])
+        assert harness.output() == [{"cents": 500}, {"cents": None}]
+
+
 def test_filter_keeps_keys_with_their_records() -> None:
     with OperatorHarness(OPERATORS[0], key_by="auction") as harness:
         harness.send_columns(pa.RecordBatch.from_pylist(BIDS), STAMPS)
@@ -113,11 +130,21 @@ def test_a_record_is_worth_the_same_whoever_shares_its_batch() -> None:
     assert [value["half"] for value in outcome.values()] == [2, 2.75, None, 2, 3]
 
 
+def test_what_a_record_lacks_is_refused_whoever_shares_its_batch() -> None:
+    """As by a selector: null in company and an error alone would depend on chance."""
+    for records in ([{"price": 5}], [*BIDS, {"price": 5}]):
+        problem = failed(lambda: FilterColumnsOperator(pc.field("auction") > 1), records)
+        assert "there is no field 'auction'" in problem
+
+
 @pytest.mark.parametrize("make", OPERATORS)
 def test_batch_of_nothing_gives_nothing(make: Callable[[], ColumnOperator]) -> None:
     out = Output()
     make().process_batch(0, ColumnBatch(pa.RecordBatch.from_pylist(BIDS).slice(0, 0)), out)
     assert out.take() == []
+    with OperatorHarness(make) as harness:
+        harness.send_batch([])
+        assert harness.output() == []
 
 
 @pytest.mark.parametrize("records", [BIDS, pa.RecordBatch.from_pylist(BIDS)])
@@ -132,7 +159,7 @@ def test_expression_over_a_field_that_is_not_there_names_those_that_are(
     make: Callable[[], Any], records: Any
 ) -> None:
     problem = failed(make, records)
-    assert "FieldRef.Name(cost)" in problem
+    assert "there is no field 'cost' in the records" in problem
     assert "auction: int64, price: int64, channel: string" in problem
 
 

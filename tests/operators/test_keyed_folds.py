@@ -9,6 +9,7 @@ import pytest
 
 from streamlet import ReduceFunction, RuntimeContext
 from streamlet.aggregates import NamedAggregates, collect, count, last, mean, top
+from streamlet.errors import RecordError
 from streamlet.operators.keyed import AggOperator, ReduceOperator
 from streamlet.testing import OperatorHarness, at, run_in_five_modes
 
@@ -84,6 +85,15 @@ def test_a_failing_reduce_names_the_record() -> None:
 
 def agg(key_fields: tuple[str, ...] = ("key",), **named: Any) -> Callable[[], AggOperator]:
     return lambda: AggOperator(NamedAggregates(named), key_fields)
+
+
+def test_record_without_the_field_of_an_aggregate_is_the_one_that_is_named() -> None:
+    with (
+        OperatorHarness(agg(average=mean("n")), key_by="key") as harness,
+        pytest.raises(RecordError, match=r"the record \{'key': 'b'\} has no") as caught,
+    ):
+        harness.send_batch([{"key": "a", "n": 1}, {"key": "b"}])
+    assert caught.value.__notes__ == ["in operator 'harness' (subtask 1 of 1)"]
 
 
 def test_agg_emits_key_and_aggregates_per_record(backend: str) -> None:

@@ -361,6 +361,17 @@ def test_errors_in_aggregates_name_the_record_or_the_window() -> None:
         assert "key 'b', window [0, 10)" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("assigner", [TEN, SlidingEventTimeWindows.of(10, 5)])
+def test_record_without_the_field_of_an_aggregate_is_named_with_the_operator(
+    assigner: TumblingEventTimeWindows | SlidingEventTimeWindows,
+) -> None:
+    sums = lambda: AggContents(NamedAggregates({"n": total("n")}), ("key",))  # noqa: E731
+    with OperatorHarness(windows(assigner, sums), key_by="key") as harness:
+        with pytest.raises(RecordError, match=r"the record \{'key': 'b'\} has no") as caught:
+            harness.send_batch([{"key": "a", "n": 1}, {"key": "b"}], [0, 0])
+        assert caught.value.__notes__ == ["in operator 'harness' (subtask 1 of 1)"]
+
+
 def expected_windows(
     events: list[tuple[str, int]], size: int, slide: int
 ) -> Counter[tuple[str, int, int]]:

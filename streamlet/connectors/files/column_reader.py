@@ -25,6 +25,8 @@ CHUNK_BYTES: Final = 4 << 20
 
 _FEW: Final = 1 << 10
 _GROWTH: Final = 4
+_ALL: Final = 1 << 30
+"""More lines than a block ever has."""
 
 
 class ColumnDecode(Protocol):
@@ -62,7 +64,7 @@ class ColumnReader(FileReader):
         self._start = start
         self._decoders: Decoders | None = None
         self._rows = LineReader(lines, self._learn_rows, malformed)
-        self._block_lines = 1 << 30
+        self._block_lines = _ALL
 
     def _learn_rows(self, places: LinePlaces) -> Decode | None:
         decoders = self._learn(places)
@@ -88,7 +90,7 @@ class ColumnReader(FileReader):
                 self._block_lines = max(len(block.ends) // _GROWTH, _FEW)
                 continue
             self._rows.places.take_block(block)
-            self._block_lines = max(self._block_lines, len(block.ends)) * _GROWTH
+            self._block_lines = min(max(self._block_lines, len(block.ends)) * _GROWTH, _ALL)
             if batch.num_rows:
                 return batch
         return self._poll_rows(min(max_records, _FEW))

@@ -5,14 +5,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from operator import methodcaller
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from streamlet.connectors.files.malformed import shorten
-from streamlet.errors import RecordError
+from streamlet.errors import ConfigError, RecordError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Fields = Mapping[str, Any]
+
+
+def checked_schema(schema: pa.Schema | None) -> pa.Schema | None:
+    """The schema; ConfigError if it is none."""
+    if schema is None:
+        return None
+    import pyarrow as pa
+
+    if not isinstance(schema, pa.Schema):
+        raise ConfigError(
+            'schema must be a pyarrow schema, like pa.schema([("price", pa.int64())]), got '
+            f"{schema!r:.80} of type {type(schema).__name__}"
+        )
+    return schema
 
 
 def fields_of(records: Sequence[Any]) -> list[Fields]:
@@ -61,9 +78,18 @@ def column_values(record: Fields, names: Sequence[str], *, may_lack: bool) -> li
     missing = [] if may_lack else [name for name in names if name not in record]
     unknown = [name for name in record if name not in names]
     if missing or unknown:
-        raise RecordError(
-            f"a record does not fit the columns of the file: it lacks {missing}, and has {unknown} "
-            f"besides\n  columns: {list(names)}\n  record: {shorten(repr(record))}\n"
-            "  columns come from the first record; name all of them with schema=pa.schema(...)"
-        )
+        raise _does_not_fit(record, names, missing, unknown)
     return [record.get(name) for name in names]
+
+
+def _does_not_fit(
+    record: Fields, names: Sequence[str], missing: list[str], unknown: list[str]
+) -> RecordError:
+    problems = [f"it lacks {missing}"] if missing else []
+    problems += [f"it has {unknown} besides"] if unknown else []
+    return RecordError(
+        f"a record does not fit the columns of the file: {', '.join(problems)}\n"
+        f"  columns: {list(names)}\n  record: {shorten(repr(record))}\n"
+        "  columns are those of schema=pa.schema(...), or else of the first record; what a file "
+        "should not have is left out before, with select(...) or map()"
+    )

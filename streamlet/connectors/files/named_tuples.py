@@ -21,8 +21,11 @@ class TupleMaker:
 
     @classmethod
     def of(cls, record_type: type | None) -> TupleMaker | None:
-        """None: it is no NamedTuple of numbers, texts and bools."""
-        names = getattr(record_type, "_fields", ())
+        """None: it is no NamedTuple of numbers, texts and bools.
+
+        A class derived from one is not: it may have a `__new__` of its own, which must be called.
+        """
+        names = () if record_type is None else vars(record_type).get("_fields", ())
         if record_type is None or not names or not issubclass(record_type, tuple):
             return None
         hints = get_type_hints(record_type)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from streamlet.connectors.files.commit import Commit
 from streamlet.connectors.files.disk import REAL_DISK, FileDisk
 from streamlet.connectors.files.encoders import CsvEncoder, JsonLinesEncoder
+from streamlet.connectors.files.fields import checked_schema
 from streamlet.connectors.files.journal import CommitJournal
 from streamlet.connectors.files.output import DirectoryLock, remove, sync_directories
 from streamlet.connectors.files.parquet_parts import ParquetParts
@@ -92,6 +93,7 @@ class FileSink(Sink[Any]):
         schema: pa.Schema | None = None,
     ) -> FileSink:
         """One JSON value per line; with a schema exactly its fields, missing ones null."""
+        schema = checked_schema(schema)
         return cls(
             dir,
             lambda: TextParts(JsonLinesEncoder(schema)),
@@ -110,6 +112,7 @@ class FileSink(Sink[Any]):
         schema: pa.Schema | None = None,
     ) -> FileSink:
         """A header line in each file, then one line per record."""
+        schema = checked_schema(schema)
         return cls(
             dir,
             lambda: TextParts(CsvEncoder(schema)),
@@ -128,6 +131,7 @@ class FileSink(Sink[Any]):
         schema: pa.Schema | None = None,
     ) -> FileSink:
         """Parquet files, compressed with zstd inside."""
+        schema = checked_schema(schema)
         return cls(
             dir,
             lambda: ParquetParts(schema),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamlet.connectors.files.discovery import FileEnumerator, check_path
 from streamlet.connectors.files.disk import REAL_DISK, FileDisk
+from streamlet.connectors.files.fields import checked_schema
 from streamlet.connectors.files.formats import (
     CsvFormat,
     FileFormat,
@@ -95,7 +96,9 @@ class FileSource(Source[T]):
     ) -> FileSource[Any]:
         """One JSON value per line; blank lines are left out."""
         _check_record_type(record_type)
-        return cls(path, json_format(schema, record_type), follow=follow, on_error=on_error)
+        return cls(
+            path, json_format(checked_schema(schema), record_type), follow=follow, on_error=on_error
+        )
 
     @classmethod
     def text(
@@ -130,7 +133,8 @@ class FileSource(Source[T]):
         if len(delimiter) != 1:
             raise ConfigError(f"delimiter must be one character, got {delimiter!r}")
         _check_record_type(record_type)
-        csv_format = CsvFormat(schema, record_type, header, delimiter, quoted_newlines)
+        known = checked_schema(schema)
+        csv_format = CsvFormat(known, record_type, header, delimiter, quoted_newlines)
         return cls(path, csv_format, follow=follow, on_error=on_error)
 
     @classmethod
@@ -145,7 +149,7 @@ class FileSource(Source[T]):
     ) -> FileSource[Any]:
         """One record per row; with a schema its columns only, cast to its types."""
         _check_record_type(record_type)
-        parquet_format = ParquetFormat(schema, record_type)
+        parquet_format = ParquetFormat(checked_schema(schema), record_type)
         source: FileSource[Any] = cls(path, parquet_format, follow=follow, on_error=on_error)
         source.make_records = TupleMaker.of(record_type)
         return source

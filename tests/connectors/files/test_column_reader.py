@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,16 @@ SCHEMA = pa.schema([("n", pa.int64()), ("s", pa.string())])
 
 
 class Row(NamedTuple):
+    n: int
+
+
+class Doubled(Row):
+    def __new__(cls, n: int) -> Doubled:
+        return super().__new__(cls, 2 * n)
+
+
+@dataclass(frozen=True)
+class Numbered:
     n: int
 
 
@@ -94,7 +105,8 @@ def test_a_source_says_why_it_gives_rows(tmp_path: Path) -> None:
     nested = pa.schema([("l", pa.list_(pa.int64()))])
     assert FileSource.text(path).rows_because == "text lines"
     assert FileSource.json_lines(path).rows_because == "JSON lines without a schema"
-    assert FileSource.parquet(path, record_type=Row).rows_because == "record_type=Row"
+    assert FileSource.parquet(path, record_type=Row).rows_because is None
+    assert FileSource.parquet(path, record_type=Numbered).rows_because == "record_type=Numbered"
     of_type = FileSource.json_lines(path, record_type=Row, schema=SCHEMA)
     assert of_type.rows_because == "record_type=Row"
     reason = FileSource.json_lines(path, schema=nested).rows_because
@@ -113,6 +125,13 @@ def test_parquet_goes_on_within_a_row_group_of_many_batches(tmp_path: Path) -> N
     ]
     rest = read_from(source, str(path), (0, 140_000), 1 << 20)
     assert [row["n"] for row in rest] == list(range(140_000, 200_000))
+
+
+def test_a_type_derived_from_a_named_tuple_is_made_by_its_own_constructor(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "f")
+    source = FileSource.parquet(tmp_path / "f", record_type=Doubled)
+    assert source.rows_because == "record_type=Doubled"
+    assert read_all(source) == [Doubled(1), Doubled(2)] == [(2,), (4,)]
 
 
 def test_columns_follow_a_file_that_grows(tmp_path: Path) -> None:

@@ -184,6 +184,18 @@ def test_a_value_that_names_no_directory_is_refused(tmp_path: Path, value: objec
         write(FileSink.json_lines(tmp_path, partition_by="a"), [{"a": value}])
 
 
+@pytest.mark.parametrize("make", [FileSink.json_lines, FileSink.csv, FileSink.parquet])
+def test_what_is_no_schema_is_refused_at_once(tmp_path: Path, make: Any) -> None:
+    with pytest.raises(ConfigError, match="schema must be a pyarrow schema"):
+        make(tmp_path, schema={"price": "int"})
+
+
+def test_field_that_the_schema_does_not_have_is_named(tmp_path: Path) -> None:
+    sink = FileSink.csv(tmp_path, schema=pa.schema([("a", pa.int64())]))
+    with pytest.raises(RecordError, match=r"file: it has \['b'\] besides\n"):
+        write(sink, [{"a": 1, "b": 2}])
+
+
 @pytest.mark.parametrize("selector", [[], "", 1.5])
 def test_what_is_no_selector_is_refused_at_once(tmp_path: Path, selector: Any) -> None:
     with pytest.raises((ConfigError, GraphError)):

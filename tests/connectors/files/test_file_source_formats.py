@@ -194,6 +194,12 @@ def test_a_record_type_that_cannot_be_read_is_refused_at_once(tmp_path: Path) ->
         FileSource.json_lines(path, record_type=NoFields)
 
 
+@pytest.mark.parametrize("make", [FileSource.json_lines, FileSource.csv, FileSource.parquet])
+def test_what_is_no_schema_is_refused_at_once(tmp_path: Path, make: Any) -> None:
+    with pytest.raises(ConfigError, match="schema must be a pyarrow schema"):
+        make(write_as(tmp_path / "f", b""), schema={"price": "int"})
+
+
 def write_parquet(path: Path, rows: int = 23, group: int = 5) -> list[dict[str, Any]]:
     table = pa.table({"i": list(range(rows)), "t": [f"t{i}" for i in range(rows)]})
     pq.write_table(table, path, row_group_size=group)

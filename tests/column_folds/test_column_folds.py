@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from streamlet import aggregates as agg
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds import FORMS, NamedFolds
-from streamlet.column_groups import Groups
-from streamlet.column_obstacles import FOLDING_COLUMNS, rows_because
+from streamlet.column_folds.forms import as_array
+from streamlet.column_folds.groups import Groups
+from streamlet.column_folds.named import FORMS, NamedFolds
+from streamlet.column_folds.obstacles import FOLDING_COLUMNS, rows_because
 from streamlet.columns import records_of
-from streamlet.fold_forms import as_array
 
 NAN = float("nan")
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_groups import GroupedRows, Groups
-from streamlet.column_obstacles import rows_because
-from streamlet.fold_forms import CountForm, FoldForm, PickForm
+from streamlet.column_folds.forms import CountForm, FoldForm, PickForm
+from streamlet.column_folds.groups import GroupedRows, Groups
+from streamlet.column_folds.numbers import BestForm, MeanForm, SumForm
+from streamlet.column_folds.obstacles import rows_because
 from streamlet.folds import Aggregate, Count, First, Last, Max, Mean, Min, Selecting, Sum
-from streamlet.number_forms import BestForm, MeanForm, SumForm
 
 FORMS: Final[Mapping[type[Aggregate], Callable[[Any, pa.Schema], FoldForm]]] = {
     Count: CountForm,

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from streamlet.column_groups import GroupedRows
+from streamlet.column_folds.groups import GroupedRows
 from streamlet.columns import values_of
 from streamlet.folds import Aggregate, Last, Selecting
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from streamlet.column_groups import GroupedRows, Groups, Numbers, largest_sum
-from streamlet.fold_forms import FieldForm, Running
+from streamlet.column_folds.forms import FieldForm, Running
+from streamlet.column_folds.groups import GroupedRows, Groups, Numbers, largest_sum
 from streamlet.folds import Min, Selecting
 
 INT64_END: Final = 1 << 63
