@@ -113,7 +113,7 @@ class ColumnSpans:
         return start, start + self._size_ms
 
     def _kept(self, keys: SpanKeys) -> list[list[Any]]:
-        """The accumulator of each key so far; folding changes none of them, so all may share one."""
+        """Each key's accumulator so far; folding changes none of them, so new ones may be one."""
         span, fresh = self._span(keys.number), self._contents.create()
         changes = self._open_span(span)
         kept: list[Any] = list(map(changes.get, keys.keys))

@@ -137,6 +137,12 @@ class SessionWindowOperator(Operator):
         sessions = self._sessions.for_update(key)
         if sessions is MISSING:
             sessions = []
+        elif len(sessions) == 1:  # as in `_fold`: every key comes here once after a checkpoint
+            session = sessions[0]
+            start, stop, accumulator, has_fired = session
+            if start <= end and timestamp <= stop and not has_fired:
+                session[START], session[END] = min(start, timestamp), max(stop, end)
+                return accumulator
         first, stop, start, end = merge_session(sessions, timestamp, end)
         if stop - first > 1 or end - 1 <= self._watermark_ms:
             return None

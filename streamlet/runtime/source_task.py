@@ -56,6 +56,8 @@ class SourceTask(Task):
         self._turn: list[SplitReader] = []
         self._has_all_splits = False
         self._next_watermark_ms: int | None = None
+        self._since_watermark = 0
+        """Records emitted since then."""
         self._next_poll_ms: int | None = None
 
     def _open(self) -> None:
@@ -80,10 +82,7 @@ class SourceTask(Task):
     async def _step(self) -> bool:
         if self._stage is not Stage.RUNNING:
             return False
-        if (
-            self._next_watermark_ms is not None
-            and monotonic_ms(self.settings.clock) >= self._next_watermark_ms
-        ):
+        if self._is_watermark_due():
             self._schedule_watermark()
             # While this task could not send, it did not poll: that is no silence (WM-22).
             active_ms = monotonic_ms(self.settings.clock) - round(self._blocked_s * 1_000)
@@ -92,6 +91,15 @@ class SourceTask(Task):
             await self._end_input()
             return True
         return await self._poll_next()
+
+    def _is_watermark_due(self) -> bool:
+        """After an interval, or after so many records that windows would pile up in state:
+        at the speed of columns an interval can be minutes of event time."""
+        if self._next_watermark_ms is None:
+            return False
+        if self._since_watermark >= self.settings.batch_sizes.columns:
+            return True
+        return monotonic_ms(self.settings.clock) >= self._next_watermark_ms
 
     def _next_step_ms(self) -> int | None:
         if self._stage is not Stage.RUNNING:
@@ -132,6 +140,7 @@ class SourceTask(Task):
             await self._emit(self._watermarks.on_status(reader.split, content.is_idle))
         elif content is not None and len(content):
             batch = self._stamped(reader, content)
+            self._since_watermark += len(batch)
             await self._emit(self._watermarks.on_batch(reader.split, batch))
         reader.confirm(polled)
         if content is None:
@@ -229,6 +238,7 @@ class SourceTask(Task):
         self._watermarks.add_split(name)
 
     def _schedule_watermark(self) -> None:
+        self._since_watermark = 0
         now_ms = monotonic_ms(self.settings.clock)
         self._next_watermark_ms = now_ms + self.settings.watermark_interval_ms
 

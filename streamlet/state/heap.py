@@ -116,6 +116,9 @@ class HeapFlatCells:
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         self._retired.insert(0, layer)
 
+    def on_unwritten(self, layer: FlatLayer) -> None:
+        """Nothing was kept."""
+
     def take_layers(self) -> list[FlatLayer]:
         return [layer for layer in (self._entries, *reversed(self._retired)) if layer]
 
@@ -183,6 +186,9 @@ class HeapNestedCells:
     def may_have(self, outer: Any, inner: Any) -> bool:
         return self.get(outer, inner) is not MISSING
 
+    def is_doubted(self, outer: Any) -> bool:
+        return False
+
     def scan(self, outer: Any) -> Mapping[Any, Any]:
         entries = self._entries.get(outer, NOTHING)
         covers = [layer[outer] for layer in reversed(self._retired) if outer in layer]
@@ -205,6 +211,9 @@ class HeapNestedCells:
 
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         self._retired.insert(0, layer)
+
+    def on_unwritten(self, layer: NestedLayer) -> None:
+        """Nothing was kept."""
 
     def take_layers(self) -> list[NestedLayer]:
         return [layer for layer in (self._entries, *reversed(self._retired)) if layer]

@@ -169,6 +169,7 @@ class StateLog:
         for table, layer in generation.leaving:
             rows = sum(batch.num_rows for batch in self._written(table.spec, layer, batch_rows))
             generation.rows.append(rows)
+            table.note_encoded(layer)
         for table, layer in generation.layers:
             written = 0
             self.types.note_layer(table.spec, layer)
@@ -177,6 +178,7 @@ class StateLog:
                 written += batch.num_rows
                 yield batch
             generation.rows.append(written)
+            table.note_encoded(layer)
         generation.stage = Stage.WRITTEN
 
     def _written(

@@ -94,7 +94,7 @@ class Generations:
 class _StoredCells:
     """What both kinds of cells have in common: their rows in the database, and the cache."""
 
-    __slots__ = ("_row_keys", "_spec", "_store", "generations", "weight")
+    __slots__ = ("_row_keys", "_spec", "_store", "generations", "has_failed", "weight")
 
     _is_nested = False
 
@@ -106,10 +106,20 @@ class _StoredCells:
         self._store = store
         self.generations = Generations(store, self._is_nested, is_complete=not is_restored)
         self.weight = Weight(self._is_nested)
+        self.has_failed = False
+        """Whether a layer could not be written."""
 
     def take_layers(self) -> list[dict[Any, Any]]:
         """Raises InternalError: entries that are on disk stay there."""
         raise InternalError(f"state {self._spec.name!r} has left memory already")
+
+    def on_unwritten(self, layer: dict[Any, Any]) -> None:
+        """What is removed from it needs a tombstone, although the cache does not know it.
+
+        The database may have rows of it, and so may earlier checkpoints, if it was leaving memory.
+        """
+        self.has_failed = True
+        self.generations.is_complete = False
 
     def settle(self, budget: int) -> int:
         return self.generations.settle(budget)
@@ -196,7 +206,7 @@ class RocksFlatCells(_StoredCells):
 class RocksNestedCells(_StoredCells):
     """Clean entries of a nested table."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_doubted", "_known")
 
     _is_nested = True
 
@@ -207,6 +217,8 @@ class RocksNestedCells(_StoredCells):
         # Windows are few, and most are opened and closed in memory: knowing those that have rows
         # spares a look into the database for all the others.
         self._known: set[Any] | None = None
+        self._doubted: set[Any] = set()
+        """Windows whose entries could not be written once; of maps, the keys are too many."""
         if spec.layout is Layout.WINDOW:
             self._known = self.outers() if is_restored else set()
 
@@ -224,6 +236,9 @@ class RocksNestedCells(_StoredCells):
         if value is MISSING:
             return self._has_rows(outer)
         return value is not TOMBSTONE
+
+    def is_doubted(self, outer: Any) -> bool:
+        return self.has_failed if self._known is None else outer in self._doubted
 
     def scan(self, outer: Any) -> Mapping[Any, Any]:
         if self.generations.is_complete:
@@ -258,11 +273,16 @@ class RocksNestedCells(_StoredCells):
         self.weight.note_newest(layer)
         self.generations.push(layer, self.weight.of(rows))
 
+    def on_unwritten(self, layer: NestedLayer) -> None:
+        super().on_unwritten(layer)
+        if self._known is not None:
+            self._doubted.update(layer)
+
     def _has_rows(self, outer: Any) -> bool:
         """Whether the database may know more of `outer` than the cache."""
         if self.generations.is_complete:
             return False
-        return self._known is None or outer in self._known
+        return self._known is None or outer in self._known or outer in self._doubted
 
     def _cached(self, outer: Any, inner: Any) -> Any:
         for position, layer in enumerate(self.generations.layers):

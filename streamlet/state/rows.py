@@ -163,6 +163,7 @@ def _batch(
     max_parallelism: int,
 ) -> pa.RecordBatch:
     """Rows of entries: `first` is to be encoded, `second` is, but for a timer's timestamp."""
+    has_removed = type(TOMBSTONE) in set(map(type, values))
     keys = encode_all(first)
     namespaces = map_keys = None
     if spec.layout is Layout.MAP:
@@ -175,8 +176,8 @@ def _batch(
         pa.repeat(pa.scalar(spec.name, pa.string()), len(first)),
         key_groups_of(keys, max_parallelism),
         *(_binary(column, len(first)) for column in (keys, namespaces, map_keys)),
-        pa.array(_payloads(spec, values), pa.binary()),
-        pa.array([value is TOMBSTONE for value in values], pa.bool_()),
+        pa.array(_payloads(spec, values, has_removed), pa.binary()),
+        _deleted(values, has_removed),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=STATE_ROWS)
 
@@ -187,9 +188,15 @@ def _binary(column: list[bytes] | None, size: int) -> pa.Array:
     return pa.array(column, pa.binary())
 
 
-def _payloads(spec: StateSpec, values: list[Any]) -> list[bytes]:
+def _deleted(values: list[Any], has_removed: bool) -> pa.Array:
+    if not has_removed:
+        return pa.repeat(pa.scalar(False), len(values))
+    return pa.array([value is TOMBSTONE for value in values], pa.bool_())
+
+
+def _payloads(spec: StateSpec, values: list[Any], has_removed: bool) -> list[bytes]:
     try:
-        if type(TOMBSTONE) not in set(map(type, values)):
+        if not has_removed:
             return spec.payloads(values)
         live = iter(spec.payloads([value for value in values if value is not TOMBSTONE]))
         return [b"" if value is TOMBSTONE else next(live) for value in values]

@@ -40,6 +40,9 @@ class FlatCells(Protocol):
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
 
+    def on_unwritten(self, layer: FlatLayer) -> None:
+        """The layer is dirty again; some of its rows may have been kept."""
+
     def take_layers(self) -> list[FlatLayer]:
         """What is in memory, oldest first; the cells are not used any more."""
 
@@ -64,6 +67,9 @@ class NestedCells(Protocol):
     def may_have(self, outer: Any, inner: Any) -> bool:
         """False: there is certainly no such entry."""
 
+    def is_doubted(self, outer: Any) -> bool:
+        """Whether older rows of `outer` may be in checkpoints, of which nothing here knows."""
+
     def scan(self, outer: Any) -> Mapping[Any, Any]:
         """All live entries of `outer`; the caller must not change the mapping."""
 
@@ -75,6 +81,9 @@ class NestedCells(Protocol):
 
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
+
+    def on_unwritten(self, layer: NestedLayer) -> None:
+        """The layer is dirty again; some of its rows may have been kept."""
 
     def take_layers(self) -> list[NestedLayer]:
         """What is in memory, oldest first; the cells are not used any more."""

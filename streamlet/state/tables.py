@@ -2,128 +2,32 @@
 
     look-up:  dirty -> frozen, newest to oldest -> cells (retired generations, then the store)
 
-A frozen layer belongs to a background thread that encodes it: it is never changed, and neither are
-the values in it, so an owned value found there is copied before it may be changed. A value found
-in the cells was written before and is read by nobody else, so it moves up without a copy.
+A frozen layer belongs to a background thread that encodes it. Until all of it is encoded, an owned
+value found there is copied before it may be changed; afterwards, and in the cells, nobody else
+reads it, so it moves up without a copy.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from itertools import chain
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any
 
-from streamlet.errors import InternalError
 from streamlet.state.codec import encode
 from streamlet.state.footprint import entries_in
-from streamlet.state.layout import MISSING, TOMBSTONE, StateSpec
+from streamlet.state.layers import LayeredTable
+from streamlet.state.layout import MISSING, TOMBSTONE
 from streamlet.state.pieces import PIECE, Entries
 from streamlet.state.store import (
+    NOTHING,
     FlatCells,
     FlatLayer,
     NestedCells,
     NestedLayer,
-    walk_flat,
-    walk_nested,
 )
 
-_WEIGHED_EVERY: Final = 16
-"""A value may grow where it is: now and then it is looked at although there is no new entry."""
 
-
-class _Table(ABC):
-    """What both kinds of tables have in common: the order of the layers."""
-
-    __slots__ = ("_asked", "_cells", "_frozen", "_weighed", "dirty", "spec")
-
-    def __init__(self, spec: StateSpec, cells: FlatCells | NestedCells) -> None:
-        self.spec = spec
-        self.dirty: dict[Any, Any] = {}
-        self._frozen: list[dict[Any, Any]] = []
-        self._cells = cells
-        self._weighed = self._asked = 0
-
-    def items(self) -> Iterator[tuple[Any, Any]]:
-        """All live entries with their values, in no particular order; none may change meanwhile."""
-        overlay = self._overlay()
-        for item in overlay.items():
-            if item[1] is not TOMBSTONE:
-                yield item
-        for item in self._cells.items():
-            if item[0] not in overlay:
-                yield item
-
-    def walk(self) -> Iterator[tuple[Any, Any]]:
-        """As `items`, while anything may change: what does is met once, twice or not at all."""
-        walk = walk_flat if self.spec.layout.is_flat else walk_nested
-        return chain(walk([self.dirty, *self._frozen]), self._cells.walk())
-
-    def size(self) -> int:
-        """The number of live entries."""
-        overlay = self._overlay()
-        live = sum(value is not TOMBSTONE for value in overlay.values())
-        return live + self._cells.count_except(overlay)
-
-    def freeze(self) -> dict[Any, Any]:
-        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
-        layer = self.dirty
-        if layer:
-            self.dirty = {}
-            self._weighed = 0
-            self._frozen.insert(0, layer)
-        return layer
-
-    def has_frozen(self) -> bool:
-        """Whether a frozen layer is not yet retired or thawed."""
-        return bool(self._frozen)
-
-    def freeze_clean(self, cells: FlatCells | NestedCells) -> list[dict[Any, Any]]:
-        """Leaves the cells for others, empty ones; what they held, oldest first, is now frozen.
-
-        Nothing else may be frozen.
-        """
-        clean = self._cells.take_layers()
-        cells.weight = self._cells.weight
-        self._cells = cells
-        self._frozen = clean[::-1]
-        return clean
-
-    def dirty_bytes(self) -> int:
-        """About how much memory the dirty entries take; quick."""
-        entries = self.dirty_entries()
-        self._asked += 1
-        if entries > self._weighed or self._asked % _WEIGHED_EVERY == 0:
-            self._weighed = entries
-            self._cells.weight.note_newest(self.dirty)
-        return self._cells.weight.of(entries)
-
-    @abstractmethod
-    def dirty_entries(self) -> int:
-        """How many entries are dirty, about."""
-
-    def retire(self, layer: dict[Any, Any], rows: int) -> None:
-        """The layer was written: hands it to the cells."""
-        if not self._frozen or self._frozen[-1] is not layer:
-            name = self.spec.name
-            raise InternalError(f"state {name!r}: generations must be retired oldest first")
-        self._frozen.pop()
-        self._cells.absorb(layer, rows)
-
-    @abstractmethod
-    def _overlay(self) -> dict[Any, Any]:
-        """What lies over the cells, TOMBSTONEs included."""
-
-    def _take_out(self, layer: dict[Any, Any]) -> list[dict[Any, Any]]:
-        """Removes the layer, gives those that are newer; by identity: `==` would read them all."""
-        position = next(i for i, frozen in enumerate(self._frozen) if frozen is layer)
-        newer = self._frozen[:position]
-        del self._frozen[position]
-        return newer
-
-
-class FlatTable(_Table):
+class FlatTable(LayeredTable):
     """Entries with one part: a key (KEY) or a `(timestamp_ms, key)` (TIMER).
 
     `dirty` may be read and written directly by hot loops, and bound once per batch: it is replaced
@@ -169,7 +73,7 @@ class FlatTable(_Table):
             if value is TOMBSTONE:
                 return MISSING
             if value is not MISSING:
-                value = self.dirty[entry] = self.spec.copied(value)
+                value = self.dirty[entry] = self._changeable(value, layer)
                 return value
         value = self._cells.get(entry)
         if value is not MISSING:
@@ -205,7 +109,7 @@ class FlatTable(_Table):
         return overlay
 
 
-class NestedTable(_Table):
+class NestedTable(LayeredTable):
     """Entries with two parts: key and map key (MAP), or window and key (WINDOW).
 
     `dirty` may be read and written directly by hot loops, and bound once per batch, as may an
@@ -257,10 +161,15 @@ class NestedTable(_Table):
             value = inners.get(inner, MISSING)
             if value is not MISSING:
                 return MISSING if value is TOMBSTONE else value
-        value = self._frozen_value(outer, inner)
-        if value is TOMBSTONE:
-            return MISSING
-        value = self._cells.get(outer, inner) if value is MISSING else self.spec.copied(value)
+        for layer in self._frozen:
+            value = layer.get(outer, NOTHING).get(inner, MISSING)
+            if value is TOMBSTONE:
+                return MISSING
+            if value is not MISSING:
+                value = self._changeable(value, layer)
+                self.put(outer, inner, value)
+                return value
+        value = self._cells.get(outer, inner)
         if value is not MISSING:
             self.put(outer, inner, value)
         return value
@@ -308,8 +217,9 @@ class NestedTable(_Table):
 
     def drop(self, outer: Any) -> None:
         """Removes every entry of `outer`; quick when none was ever frozen or stored."""
-        below = self._merged_below(outer)
-        live = [inner for inner, value in below.items() if value is not TOMBSTONE]
+        live = [i for i, value in self._merged_below(outer).items() if value is not TOMBSTONE]
+        if self._cells.is_doubted(outer):
+            live += self.dirty.get(outer, ())
         if live:
             self.dirty[outer] = dict.fromkeys(live, TOMBSTONE)
         else:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from streamlet.errors import InternalError, RestoreError, StateTypeError
-from streamlet.state.codec import DEFAULT_CODEC, Encoded, keep
+from streamlet.state.codec import DEFAULT_CODEC, Encoded, encode, keep
 from streamlet.state.keys import key_group
 from streamlet.state.log import MISSING, TOMBSTONE, Generation, Layout, StateLog
 from streamlet.state.rows import STATE_ROWS
@@ -34,6 +34,15 @@ def live(batches: list[pa.RecordBatch]) -> dict[tuple[str, bytes], bytes | None]
         for batch in batches
         for row in batch.to_pylist()
     }
+
+
+def values_in(layer: dict[Any, Any]) -> list[Any]:
+    """The values of a layer, flat or nested."""
+    return [
+        value
+        for inners in layer.values()
+        for value in (inners.values() if isinstance(inners, dict) else [inners])
+    ]
 
 
 def test_entry_is_found_wherever_it_has_wandered(open_log: OpenLog) -> None:
@@ -190,6 +199,40 @@ def test_snapshot_does_not_see_later_changes_of_an_owned_value(open_log: OpenLog
         log.settle()
     assert lists.get("a") == [1, 0, 0, 0]
     assert nested.get((0, 10), "a") == {"n": 4}
+
+
+def test_nor_does_one_that_is_written_again_after_its_rows_were_lost(open_log: OpenLog) -> None:
+    """The very layer is frozen once more; that it was in rows before means nothing then (ST-5)."""
+    log = open_log()
+    lists = log.flat("list", owned=True)
+    lists.put("a", [1])
+    lost = log.freeze()
+    list(log.write(lost))
+    log.unfreeze(lost)
+    generation = log.freeze()
+    lists.for_update("a").append(2)
+    [value] = live(checkpoint(log, generation)).values()
+    assert DEFAULT_CODEC.decode(value or b"") == [1]
+    assert lists.get("a") == [1, 2]
+
+
+def test_what_is_in_rows_is_changed_without_a_copy_and_kept_if_the_rows_are_lost(
+    open_log: OpenLog,
+) -> None:
+    log = open_log()
+    lists, nested = log.flat("list", owned=True), log.nested("sums", Layout.WINDOW, owned=True)
+    for value in ("lost", "kept"):
+        lists.put(value, [1])
+        nested.put((0, 10), value, [1])
+    generation = log.freeze()
+    written = live(list(log.write(generation)))
+    assert set(written.values()) == {encode([1])}
+    for found in (lists.for_update("kept"), nested.for_update((0, 10), "kept")):
+        assert any(found is value for _, layer in generation.layers for value in values_in(layer))
+        found.append(2)
+    log.unfreeze(generation)
+    assert lists.get("kept") == nested.get((0, 10), "kept") == [1, 2]
+    assert lists.get("lost") == nested.get((0, 10), "lost") == [1]
 
 
 def test_for_update_does_not_copy_what_is_dirty_already(open_log: OpenLog) -> None:

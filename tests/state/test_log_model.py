@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from streamlet.state import pieces, tables
 from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
+from streamlet.state.pieces import collect, in_order, release
 from streamlet.state.tables import FlatTable, NestedTable
 
 KEYS = st.sampled_from([0, 1, 2, 300, "a", "bb", None, (1, "x"), b"z"])
@@ -132,6 +134,31 @@ class StateLogMachine(RuleBasedStateMachine):
         self.nested("window").drop(window)
         self.drop_from_model("window", window)
 
+    @rule(data=st.data(), window=OUTERS)
+    def fire_window_in_pieces(self, data: st.DataObject, window: Any) -> None:
+        """Between two pieces a background write goes on, ends or fails."""
+        table, model = self.nested("window"), copy.deepcopy(self.model["window"])
+        layers = table.layers_of(window)
+        entries = self.finish(collect(layers), data)
+        keys = self.finish(in_order(entries), data)
+        assert {(window, key): entries[key] for key in keys} == {
+            entry: value for entry, value in model.items() if entry[0] == window
+        }
+        self.finish(table.dropping(window, keys), data)
+        self.finish(release(entries, layers), data)
+        self.drop_from_model("window", window)
+
+    def finish(self, work: Generator[int, None, Any] | Iterator[int], data: st.DataObject) -> Any:
+        meanwhile = (self.write_one_batch, self.write_and_retire, self.fail_to_write_first)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return end.value
+            is_interrupted: bool = data.draw(st.booleans())
+            if self.frozen and is_interrupted:
+                data.draw(st.sampled_from(meanwhile))()
+
     @rule(key=KEYS)
     def clear_map(self, key: Any) -> None:
         self.nested("map").drop(key)
@@ -190,7 +217,12 @@ class StateLogMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.frozen)
     @rule(data=st.data())
     def fail_to_write(self, data: st.DataObject) -> None:
-        position = data.draw(st.integers(0, len(self.frozen) - 1))
+        self.fail_to_write_at(data.draw(st.integers(0, len(self.frozen) - 1)))
+
+    def fail_to_write_first(self) -> None:
+        self.fail_to_write_at(0)
+
+    def fail_to_write_at(self, position: int) -> None:
         generation, _ = self.frozen.pop(position)
         if position == 0:
             self.writing, self.written = None, []
@@ -249,7 +281,9 @@ class StateLogMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_log_behaves_like_dicts_under_any_interleaving() -> None:
+def test_log_behaves_like_dicts_under_any_interleaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (pieces, tables):
+        monkeypatch.setattr(module, "PIECE", 2)
     run_state_machine_as_test(
-        StateLogMachine, settings=settings(max_examples=30, stateful_step_count=30)
+        StateLogMachine, settings=settings(max_examples=100, stateful_step_count=30)
     )

@@ -6,11 +6,12 @@ from pathlib import Path
 from sys import getsizeof
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from streamlet.errors import ConfigError
 from streamlet.state.heap import HeapFlatCells
-from streamlet.state.log import MISSING, FlatTable, Layout, StateLog, open_store
+from streamlet.state.log import MISSING, FlatTable, Layout, NestedTable, StateLog, open_store
 from streamlet.state.rocksdb import Database, RocksStore, _options
 
 
@@ -177,6 +178,70 @@ def test_what_could_not_leave_memory_is_dirty_and_leaves_with_the_next_write(
     assert found == {k: "newer" if k == 250 else k if k < 200 else -k for k in range(1_200)}
     assert len(list(small.database.scan(b""))) == 1_200
     log.close()
+
+
+def test_what_is_removed_after_a_failed_write_does_not_come_back(small: RocksStore) -> None:
+    """Its rows are in the database by then, although nothing of the table was ever evicted."""
+    log = StateLog(small, range(128), 128)
+    fill(log, 2_000)
+    flat, nested = log.flat("flat"), log.nested("map", Layout.MAP)
+    window = log.nested("window", Layout.WINDOW)
+    for value in ("removed", "kept"):
+        flat.put(value, 1)
+        nested.put("outer", value, 1)
+        window.put((0, 10), value, 1)
+    generation = log.freeze()
+    list(log.write(generation))
+    log.unfreeze(generation)
+    flat.remove("removed")
+    nested.remove("outer", "removed")
+    window.remove((0, 10), "removed")
+    flush(log)
+    fill(log, 4_000)  # evicts all of it
+    assert dict(flat.items()) == {"kept": 1}
+    assert flat.get("removed") is None
+    assert nested.scan("outer") == window.scan((0, 10)) == [("kept", 1)]
+    log.close()
+
+
+def test_what_is_removed_after_it_could_not_leave_memory_is_not_restored(small: RocksStore) -> None:
+    """An earlier checkpoint still has it, so the next one must say that it is gone."""
+    checkpoint: list[pa.RecordBatch] = []
+
+    def tables(log: StateLog) -> tuple[FlatTable, NestedTable, NestedTable]:
+        return (
+            log.flat("count"),
+            log.nested("map", Layout.MAP),
+            log.nested("window", Layout.WINDOW),
+        )
+
+    log = StateLog(small, range(128), 128)
+    flat, nested, window = tables(log)
+    for key in range(100):
+        flat.put(key, key)
+        nested.put("cleared", key, key)
+        window.put((0, 10), key, key)
+        window.put((10, 20), key, key)
+    generation = log.freeze()
+    checkpoint += log.write(generation)
+    log.retire(generation)
+    for key in range(100, 1_200):
+        flat.put(key, key)
+    log.unfreeze(log.freeze())  # here it begins to evict, and nothing is written
+    assert small.begins_to_evict() is False
+    flat.remove(7)
+    nested.drop("cleared")
+    window.drop((0, 10))
+    list(window.dropping((10, 20), list(range(100))))
+    generation = log.freeze()
+    checkpoint += log.write(generation)
+    log.close()
+    restored = StateLog(open_store("heap", None, 0), range(128), 128)
+    restored.restore(checkpoint)
+    flat, nested, window = tables(restored)
+    assert dict(flat.items()) == {key: key for key in range(1_200) if key != 7}
+    assert nested.outers() == window.outers() == []
+    restored.close()
 
 
 def test_state_that_is_asked_for_after_memory_ran_out_is_all_there(small: RocksStore) -> None:

@@ -1,0 +1,122 @@
+"""What flat and nested tables have in common: the order of their layers, and its changes.
+
+A layer is dirty, then frozen, then in the cells; see `tables` for what is looked up where.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final
+
+from streamlet.errors import InternalError
+from streamlet.state.layout import TOMBSTONE, StateSpec
+from streamlet.state.store import FlatCells, NestedCells, walk_flat, walk_nested
+
+_WEIGHED_EVERY: Final = 16
+"""A value may grow where it is: now and then it is looked at although there is no new entry."""
+
+
+class LayeredTable(ABC):
+    """Entries in layers over the cells."""
+
+    __slots__ = ("_asked", "_cells", "_encoded", "_frozen", "_weighed", "dirty", "spec")
+
+    def __init__(self, spec: StateSpec, cells: FlatCells | NestedCells) -> None:
+        self.spec = spec
+        self.dirty: dict[Any, Any] = {}
+        self._frozen: list[dict[Any, Any]] = []
+        self._encoded: dict[Any, Any] | None = None
+        self._cells = cells
+        self._weighed = self._asked = 0
+
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """All live entries with their values, in no particular order; none may change meanwhile."""
+        overlay = self._overlay()
+        for item in overlay.items():
+            if item[1] is not TOMBSTONE:
+                yield item
+        for item in self._cells.items():
+            if item[0] not in overlay:
+                yield item
+
+    def walk(self) -> Iterator[tuple[Any, Any]]:
+        """As `items`, while anything may change: what does is met once, twice or not at all."""
+        walk = walk_flat if self.spec.layout.is_flat else walk_nested
+        return chain(walk([self.dirty, *self._frozen]), self._cells.walk())
+
+    def size(self) -> int:
+        """The number of live entries."""
+        overlay = self._overlay()
+        live = sum(value is not TOMBSTONE for value in overlay.values())
+        return live + self._cells.count_except(overlay)
+
+    def freeze(self) -> dict[Any, Any]:
+        """Starts a new `dirty`; the old one must not change until it is retired or thawed."""
+        layer = self.dirty
+        if layer:
+            self.dirty = {}
+            self._weighed = 0
+            self._frozen.insert(0, layer)
+        return layer
+
+    def has_frozen(self) -> bool:
+        """Whether a frozen layer is not yet retired or thawed."""
+        return bool(self._frozen)
+
+    def note_encoded(self, layer: dict[Any, Any]) -> None:
+        """The frozen layer is in rows: its values may change now, where something newer has them.
+
+        Called from a background thread. Until the loop sees it, it makes copies that it could do
+        without. Should the rows get lost, `thaw` keeps what is newer.
+        """
+        self._encoded = layer
+
+    def _changeable(self, value: Any, layer: dict[Any, Any]) -> Any:
+        """A value of this frozen layer, to be changed as that of a newer one."""
+        return value if layer is self._encoded else self.spec.copied(value)
+
+    def freeze_clean(self, cells: FlatCells | NestedCells) -> list[dict[Any, Any]]:
+        """Leaves the cells for others, empty ones; what they held, oldest first, is now frozen.
+
+        Nothing else may be frozen.
+        """
+        clean = self._cells.take_layers()
+        cells.weight = self._cells.weight
+        self._cells = cells
+        self._frozen = clean[::-1]
+        return clean
+
+    def dirty_bytes(self) -> int:
+        """About how much memory the dirty entries take; quick."""
+        entries = self.dirty_entries()
+        self._asked += 1
+        if entries > self._weighed or self._asked % _WEIGHED_EVERY == 0:
+            self._weighed = entries
+            self._cells.weight.note_newest(self.dirty)
+        return self._cells.weight.of(entries)
+
+    @abstractmethod
+    def dirty_entries(self) -> int:
+        """How many entries are dirty, about."""
+
+    def retire(self, layer: dict[Any, Any], rows: int) -> None:
+        """The layer was written: hands it to the cells."""
+        if not self._frozen or self._frozen[-1] is not layer:
+            raise InternalError(f"state {self.spec.name!r}: retire generations oldest first")
+        self._frozen.pop()
+        self._encoded = None
+        self._cells.absorb(layer, rows)
+
+    @abstractmethod
+    def _overlay(self) -> dict[Any, Any]:
+        """What lies over the cells, TOMBSTONEs included."""
+
+    def _take_out(self, layer: dict[Any, Any]) -> list[dict[Any, Any]]:
+        """Removes the layer, gives those that are newer; by identity: `==` would read them all."""
+        self._cells.on_unwritten(layer)
+        self._encoded = None  # it may be dirty as it is, and frozen once more
+        position = next(i for i, frozen in enumerate(self._frozen) if frozen is layer)
+        del self._frozen[position]
+        return self._frozen[:position]
