@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from streamlet.checkpoint.manifest import ScopedFile
 from streamlet.checkpoint.pending import OperatorAck, TaskAck, TaskId
@@ -22,6 +22,10 @@ from streamlet.state.log import Generation, StateLog
 _log = logging.getLogger("streamlet.checkpoint")
 
 T = TypeVar("T")
+
+
+BATCHES_AFTER_FAILED_SPILL: Final = 100
+"""A spill that failed is tried again so many batches later: it would likely fail at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class SnapshotWriter:
         self._latest_id = 0
         self._frozen = 0
         self._refused_up_to = 0
+        self._has_spilled_in_vain = False
+        self._batches_to_wait = 0
 
     def start(self, barrier: Barrier, snapshots: dict[str, OperatorSnapshot]) -> None:
         """Writes this snapshot after those that are still being written."""
@@ -76,6 +82,9 @@ class SnapshotWriter:
         if self._keyed is None:
             return
         self._keyed.log.settle()
+        if self._batches_to_wait:
+            self._batches_to_wait -= 1
+            return
         if not self._keyed.log.wants_spill():
             return
         if self._writing is not None and not self._writing.done():
@@ -143,8 +152,12 @@ class SnapshotWriter:
     async def _spill(self, frozen: Frozen | None) -> None:
         try:
             await self._write(frozen, self._latest_id + 1, None)
+            self._has_spilled_in_vain = False
         except Exception as error:
-            _log.warning("state of task %s stays in memory: %s", self._task, error)
+            if not self._has_spilled_in_vain:  # said once: a full disk stays full for a while
+                _log.warning("state of task %s stays in memory: %s", self._task, error)
+            self._has_spilled_in_vain = True
+            self._batches_to_wait = BATCHES_AFTER_FAILED_SPILL
 
     async def _write(
         self, frozen: Frozen | None, checkpoint_id: int, export: Path | None

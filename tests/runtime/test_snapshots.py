@@ -19,7 +19,11 @@ from streamlet.checkpoint.state_files import StateFiles
 from streamlet.elements import Barrier
 from streamlet.operators.operator import OperatorSnapshot
 from streamlet.runtime.messages import DeclineCheckpoint
-from streamlet.runtime.snapshots import KeyedSnapshots, SnapshotWriter
+from streamlet.runtime.snapshots import (
+    BATCHES_AFTER_FAILED_SPILL,
+    KeyedSnapshots,
+    SnapshotWriter,
+)
 from streamlet.state.log import StateLog, open_store
 
 GROUPS = range(128)
@@ -169,6 +173,29 @@ def test_state_can_be_read_and_changed_while_a_failing_write_is_under_way(run: A
         assert (bench.table.get("a"), bench.table.get("b")) == (2, 1)
 
     run(script)
+
+
+@pytest.mark.parametrize("run", ["rocksdb"], indirect=True)
+def test_spill_that_failed_is_said_once_and_tried_again_later(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was tried, and said, after every slice of a batch while a disk was full."""
+
+    async def work(bench: Bench) -> None:
+        bench.disk.failures = 2
+        bench.put(**{f"k{number}": number for number in range(1_000)})
+        for _ in range(2 * BATCHES_AFTER_FAILED_SPILL):
+            await bench.writer.between_batches()
+            await bench.writer.finish()
+        assert bench.disk.failures == 0
+        assert bench.log.wants_spill()
+        for _ in range(BATCHES_AFTER_FAILED_SPILL):
+            await bench.writer.between_batches()
+            await bench.writer.finish()
+        assert not bench.log.wants_spill()
+
+    run(work)
+    assert caplog.text.count("stays in memory") == 1
 
 
 def test_barrier_that_keeps_no_state_writes_none(run: Any) -> None:
