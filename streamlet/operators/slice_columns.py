@@ -19,7 +19,9 @@ from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Count, Max, Min, Sum
 
 MOST_AT_ONCE: Final = 100_000
-"""Entries of slices that are merged in one go; more would stall the loop."""
+"""Entries of one slice that are read in one go; more would stall the loop."""
+MOST_MERGED: Final = 10 * MOST_AT_ONCE
+"""Entries of all slices of a window that are merged in one go: some 20 ms."""
 FORGOTTEN_FROM: Final = 4 * MOST_AT_ONCE
 """So many keys are numbered before those that no slice has any more are forgotten."""
 
@@ -72,6 +74,8 @@ class SliceColumns:
         None: they cannot be merged as columns.
         """
         parts = [self._slices[span] for span in spans]
+        if sum(records.num_rows for _, records in parts) > MOST_MERGED:
+            return None
         batches = [records for _, records in parts]
         if any(records.schema != batches[0].schema for records in batches):
             return None
