@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import add
 from typing import Any, Final, TypeAlias
 
@@ -130,6 +130,17 @@ def as_array(values: Sequence[Any]) -> pa.Array | None:
         return pa.array(values, _ARROW_TYPES[kind]())
     except (OverflowError, UnicodeEncodeError):  # an int beyond 64 bits, a lone surrogate
         return None
+
+
+def as_arrays(columns: Iterable[Sequence[Any]]) -> list[pa.Array] | None:
+    """All of them as columns; None where one of them has none."""
+    arrays = []
+    for values in columns:
+        array = as_array(values)
+        if array is None:
+            return None
+        arrays.append(array)
+    return arrays
 
 
 _ARROW_TYPES: Final = {

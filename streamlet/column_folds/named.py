@@ -103,3 +103,18 @@ class NamedFolds:
         if before is None:
             return [[fresh] * groups.count for fresh in self._named.create()]
         return [[accumulator[place] for accumulator in before] for place in range(len(self._forms))]
+
+
+class FoldsOfSchema:
+    """The column form of named aggregates for whatever schema batches have; mostly the last one."""
+
+    def __init__(self, named: NamedAggregates) -> None:
+        self._named = named
+        self._schema: pa.Schema | None = None
+        self._folds: NamedFolds | None = None
+
+    def of(self, schema: pa.Schema) -> NamedFolds | None:
+        """As `NamedFolds.of`."""
+        if schema is not self._schema and schema != self._schema:
+            self._folds, self._schema = NamedFolds.of(self._named, schema), schema
+        return self._folds

@@ -40,8 +40,6 @@ class AggContents(WindowContents):
         """The accumulator before the first record."""
         self.gives_columns = False
         """Whether results are columns: they are once the operator has got columns."""
-        self.is_order_free = named.is_order_free
-        """Whether slices may be folded apart and merged when a window fires."""
 
     def open(self, ctx: OperatorContext, scope: WindowScope) -> None:
         self._ctx = ctx
@@ -80,8 +78,8 @@ class AggContents(WindowContents):
     ) -> None:
         """Merges the accumulators of some keys into those by key, which are new or change in place.
 
-        Those of order-free aggregates stay as they are in `newer`. This is where the parts of a
-        window or slice come together, whoever has folded them.
+        Those of order-free aggregates stay as they are in `newer`. This is where the slices of a
+        window come together.
         """
         if not merged:
             merged.update(zip(keys, map(list.copy, newer), strict=True))
@@ -113,14 +111,11 @@ class AggContents(WindowContents):
         results: Results,
     ) -> None:
         """Fires for each key a window of its own."""
-        if self.gives_columns and self._fire_columns(keys, starts, ends, contents, results):
+        columns = [*key_columns(self._key_fields, list(keys)), starts, ends]
+        columns += self.named.results(contents)
+        if self.gives_columns and self._fire_columns(columns, ends, results):
             return
-        results.values += self._rows(
-            *key_columns(self._key_fields, list(keys)),
-            starts,
-            ends,
-            *self.named.results(contents),
-        )
+        results.values += self._rows(*columns)
         results.timestamps += [end - 1 for end in ends]
 
     def fire_merged(
@@ -141,21 +136,15 @@ class AggContents(WindowContents):
         return True
 
     def _fire_columns(
-        self,
-        keys: Sequence[Any],
-        starts: list[int],
-        ends: list[int],
-        contents: Sequence[Any],
-        results: Results,
+        self, columns: list[Sequence[Any]], ends: list[int], results: Results
     ) -> bool:
-        """As `fire_spans`; False: a column has no one type that Arrow knows, or is beyond it."""
+        """Fires as columns; False: one has no type that Arrow knows, or is beyond it."""
         import numpy as np
 
-        from streamlet.column_folds.forms import as_array
+        from streamlet.column_folds.forms import as_arrays
 
-        arrays = list(map(as_array, key_columns(self._key_fields, list(keys))))
-        arrays += map(as_array, (starts, ends, *self.named.results(contents)))
-        if any(array is None for array in arrays):
+        arrays = as_arrays(columns)
+        if arrays is None:
             return False
         self._add_columns(arrays, np.array(ends, np.int64) - 1, results)
         return True

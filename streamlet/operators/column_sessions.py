@@ -6,25 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from streamlet.column_folds.groups import Groups
-from streamlet.column_folds.named import NamedFolds
+from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.sessions import merge_session
 from streamlet.eventtime.timers import TimerQueue
 from streamlet.folds import Mean, Sum
 from streamlet.operators.agg_contents import AggContents
-from streamlet.operators.column_spans import NO_ROWS
+from streamlet.operators.column_spans import MAX_TIME, NO_ROWS, Numbers
 from streamlet.state.log import MISSING, FlatTable
-
-Numbers = npt.NDArray[np.int64]
-
-MAX_TIME: Final = 2**61
-"""Times beyond, either way, are left to Python's ints, which do not overflow."""
-
 
 # A session in state; see `streamlet.operators.session`.
 START: Final = 0
@@ -45,8 +37,7 @@ class ColumnSessions:
         self._table = table
         self._timers = timers
         self._gap_ms = gap_ms
-        self._folds: NamedFolds | None = None
-        self._schema: pa.Schema | None = None
+        self._folds = FoldsOfSchema(contents.named)
         aggregates = enumerate(contents.named.aggregates)
         self._sums = [at for at, aggregate in aggregates if type(aggregate) in (Sum, Mean)]
         self._older: list[list[Any]] = []
@@ -58,7 +49,7 @@ class ColumnSessions:
         Those are all records of a key that has one which may be late: whether it is depends on
         the sessions that records before it have made.
         """
-        folds = self._folds_of(batch.records.schema)
+        folds = self._folds.of(batch.records.schema)
         if folds is None or not folds.merges or batch.timestamps is None or batch.keys is None:
             return to_rows(batch)
         may_be_late = batch.timestamps <= watermark_ms - (self._gap_ms - 1)
@@ -71,12 +62,6 @@ class ColumnSessions:
         if not len(rest) or not self._fold_in(rest, folds):
             return to_rows(batch)
         return to_rows(batch.filter(is_slow))
-
-    def _folds_of(self, schema: pa.Schema) -> NamedFolds | None:
-        if schema is not self._schema and schema != self._schema:
-            self._folds = NamedFolds.of(self._contents.named, schema)
-            self._schema = schema
-        return self._folds
 
     def _fold_in(self, batch: ColumnBatch, folds: NamedFolds) -> bool:
         """Adds all rows to their sessions. False: they must be added row by row, none was."""

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from streamlet.column_folds.groups import Groups
-from streamlet.column_folds.named import NamedFolds
+from streamlet.column_folds.named import FoldsOfSchema
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.windows import Span
@@ -57,8 +56,7 @@ class ColumnSpans:
         self._open_span = open_span
         self._size_ms = size_ms
         self._offset_ms = offset_ms
-        self._folds: NamedFolds | None = None
-        self._schema: pa.Schema | None = None
+        self._folds = FoldsOfSchema(contents.named)
 
     def add(self, batch: ColumnBatch, is_open: Callable[[int], bool]) -> RowBatch:
         """Adds the rows whose span is open; gives the others, which must go one by one.
@@ -86,7 +84,7 @@ class ColumnSpans:
 
     def _fold_in(self, batch: ColumnBatch, numbers: Numbers) -> bool:
         """Adds all rows to their spans. False: they must be added row by row, none was."""
-        folds = self._folds_of(batch.records.schema)
+        folds = self._folds.of(batch.records.schema)
         if folds is None:
             return False
         assert batch.keys is not None
@@ -101,12 +99,6 @@ class ColumnSpans:
             changes = self._open_span(self._span(span.number))
             changes.update(zip(span.keys, folded[span.groups], strict=True))
         return True
-
-    def _folds_of(self, schema: pa.Schema) -> NamedFolds | None:
-        if schema is not self._schema and schema != self._schema:
-            self._folds = NamedFolds.of(self._contents.named, schema)
-            self._schema = schema
-        return self._folds
 
     def _span(self, number: int) -> Span:
         start = number * self._size_ms + self._offset_ms

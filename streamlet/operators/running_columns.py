@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds.forms import as_array
+from streamlet.column_folds.forms import as_arrays
 from streamlet.column_folds.groups import Groups
-from streamlet.column_folds.named import NamedFolds
+from streamlet.column_folds.named import FoldsOfSchema
 from streamlet.elements import ColumnBatch, KeyColumn
+from streamlet.operators.keyed import key_columns
 
 Accumulators: TypeAlias = list[list[Any]]
 """One per key: the list that stands in keyed state."""
@@ -30,13 +31,12 @@ class RunningColumns:
         self._named = named
         self._key_fields = key_fields
         self._accumulators_of = accumulators_of
-        self._schema: pa.Schema | None = None
-        self._folds: NamedFolds | None = None
+        self._folds = FoldsOfSchema(named)
 
     def add(self, batch: ColumnBatch) -> ColumnBatch | None:
         """The result after each record. None: these records must go row by row, none was added."""
         assert batch.keys is not None
-        folds = self._folds_of(batch.records.schema)
+        folds = self._folds.of(batch.records.schema)
         keys, groups = keys_with_rows(batch.keys)
         leading = self._key_arrays(keys, groups) if folds is not None and keys else None
         if folds is None or leading is None:
@@ -48,22 +48,10 @@ class RunningColumns:
         records = pa.RecordBatch.from_arrays([*leading, *arrays], names)
         return ColumnBatch(records, batch.timestamps)
 
-    def _folds_of(self, schema: pa.Schema) -> NamedFolds | None:
-        if schema != self._schema:
-            self._folds, self._schema = NamedFolds.of(self._named, schema), schema
-        return self._folds
-
     def _key_arrays(self, keys: list[Any], groups: Groups) -> list[pa.Array] | None:
         """The keys as the leading columns; None: Arrow would change one."""
-        is_one = len(self._key_fields) == 1
-        columns = [keys] if is_one else list(zip(*keys, strict=True)) if self._key_fields else []
-        codes, arrays = pa.array(groups.codes), []
-        for column in columns:
-            array = as_array(column)
-            if array is None:
-                return None
-            arrays.append(array.take(codes))
-        return arrays
+        arrays, codes = as_arrays(key_columns(self._key_fields, keys)), pa.array(groups.codes)
+        return None if arrays is None else [array.take(codes) for array in arrays]
 
 
 def keys_with_rows(keys: KeyColumn) -> tuple[list[Any], Groups]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds.forms import as_array
+from streamlet.column_folds.forms import as_arrays
 from streamlet.column_folds.groups import Groups
 from streamlet.column_folds.named import NamedFolds
 from streamlet.columns import numbers_of
@@ -61,8 +61,8 @@ class SliceColumns:
         """Takes what the slice holds; False: that cannot be had as columns."""
         if len(entries) > MOST_AT_ONCE:
             return False
-        arrays = list(map(as_array, zip(*entries.values(), strict=True)))
-        if any(array is None for array in arrays):
+        arrays = as_arrays(zip(*entries.values(), strict=True))
+        if arrays is None:
             return False
         numbers = np.array(list(map(self._keys.__getitem__, entries)), np.int64)
         self._slices[span] = numbers, pa.RecordBatch.from_arrays(arrays, self._merging.names)
@@ -95,10 +95,8 @@ class SliceColumns:
         present = np.flatnonzero(is_there)
         groups = Groups((np.cumsum(is_there) - 1)[numbers], len(present))
         folded = None if folds is None else folds.columns(groups, records, None)
-        if folded is None:
-            return None
-        arrays = list(map(as_array, folded))
-        if any(array is None for array in arrays):
+        arrays = None if folded is None else as_arrays(folded)
+        if arrays is None:
             return None
         return list(map(self._keys.in_order.__getitem__, present.tolist())), arrays
 
@@ -110,12 +108,9 @@ def sorted_by_key(
 
     None: the keys have no common type, or are not all there.
     """
-    keys = []
-    for column in key_columns:
-        array = as_array(column)
-        if array is None or array.null_count:
-            return None
-        keys.append(array)
+    keys = as_arrays(key_columns)
+    if keys is None or any(key.null_count for key in keys):
+        return None
     if not keys:
         return keys, list(arrays)
     if len(keys) == 1 and pa.types.is_integer(keys[0].type):

@@ -32,7 +32,7 @@ from streamlet.runtime.messages import (
     ToTask,
     TriggerCheckpoint,
 )
-from streamlet.runtime.split_reader import Polled, SplitReader, ThreadedSplitReader
+from streamlet.runtime.split_reader import Polled, SplitReader, open_reader
 from streamlet.runtime.task import Stage, Task, TaskParts
 
 _log = logging.getLogger("streamlet.task")
@@ -224,17 +224,8 @@ class SourceTask(Task):
 
     def _open_split(self, split: Split) -> None:
         name, position = split
-        opening = (
-            self._source,
-            name,
-            position,
-            f"in source {self._planned.name!r}",
-        )
-        self._readers[name] = (
-            ThreadedSplitReader(*opening, self.wake)
-            if self._source.blocking
-            else SplitReader(*opening)
-        )
+        place = f"in source {self._planned.name!r}"
+        self._readers[name] = open_reader(self._source, name, position, place, self.wake)
         self._watermarks.add_split(name)
 
     def _schedule_watermark(self) -> None:

@@ -146,6 +146,15 @@ class ThreadedSplitReader(SplitReader):
         self._running.add_done_callback(lambda _: self._wake())
 
 
+def open_reader(
+    source: Source[Any], split: str, position: Any, place: str, wake: Callable[[], None]
+) -> SplitReader:
+    """The reader of one split."""
+    if source.blocking:
+        return ThreadedSplitReader(source, split, position, place, wake)
+    return SplitReader(source, split, position, place)
+
+
 def _is_record_batch(polled: Any) -> bool:
     """Nobody can have one without pyarrow, whose import is slow."""
     pyarrow = sys.modules.get("pyarrow")
