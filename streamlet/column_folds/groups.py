@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Numbers: TypeAlias = npt.NDArray[Any]
-"""Of type int64, uint64, float64 or bool."""
+"""Of type int64, float64 or bool; or uint64, if some are beyond int64."""
 Positions: TypeAlias = npt.NDArray[np.intp]
 
 
@@ -114,13 +114,11 @@ def _as_numbers(column: pa.Array) -> Numbers:
     numbers: Numbers = column.to_numpy(zero_copy_only=False)
     if numbers.dtype.kind == "f":
         return numbers.astype(np.float64, copy=False)
-    if numbers.dtype in (np.bool_, np.uint64):
+    if numbers.dtype == np.bool_ or (numbers.dtype == np.uint64 and largest(numbers) >= 1 << 63):
         return numbers
     return numbers.astype(np.int64, copy=False)
 
 
-def largest_sum(numbers: Numbers) -> int:
-    """What no sum over some of these whole numbers goes beyond, below 0 or above."""
-    if not len(numbers):
-        return 0
-    return max(-int(numbers.min()), int(numbers.max())) * len(numbers)
+def largest(numbers: Numbers) -> int:
+    """How far the whole numbers go from 0, below or above."""
+    return max(-int(numbers.min()), int(numbers.max())) if len(numbers) else 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from streamlet.aggregates import NamedAggregates
 from streamlet.column_folds.forms import CountForm, FoldForm, PickForm
 from streamlet.column_folds.groups import GroupedRows, Groups
+from streamlet.column_folds.kept import Kept, Mask, Older
 from streamlet.column_folds.numbers import BestForm, MeanForm, SumForm
 from streamlet.column_folds.obstacles import rows_because
 from streamlet.folds import Aggregate, Count, First, Last, Max, Mean, Min, Selecting, Sum
@@ -33,18 +35,20 @@ class NamedFolds:
     >>> named = NamedAggregates({"bids": agg.count(), "total": agg.sum("price")})
     >>> records = pa.record_batch({"price": [5, 7, 1]})
     >>> folds = NamedFolds.of(named, records.schema)
-    >>> folds.fold(Groups(np.array([0, 1, 0]), 2), records, None)
-    [[2, 6], [1, 7]]
+    >>> folded = folds.fold(Groups(np.array([0, 1, 0]), 2), records, None, None)
+    >>> [kept.tolist() for kept in folded]
+    [[2, 1], [6, 7]]
     """
 
-    __slots__ = ("_forms", "_named", "merges")
+    __slots__ = ("_forms", "dtypes", "merges")
 
-    def __init__(self, named: NamedAggregates, forms: list[FoldForm]) -> None:
-        self._named = named
+    def __init__(self, forms: list[FoldForm]) -> None:
         self._forms = forms
+        self.dtypes = [form.dtype for form in forms]
+        """Per aggregate what keeps its accumulators, unless one of them is of another kind."""
         self.merges = all(form.merges for form in forms)
-        """Whether `named.merge(older, fold(rows, None))` is always what `fold(rows, older)` is,
-        if the older rows came from columns of the same types."""
+        """Whether rows folded afresh, and merged into what is older, always come to the same as
+        rows folded on top of it, if the older rows came from columns of the same types."""
 
     @classmethod
     def of(cls, named: NamedAggregates, schema: pa.Schema) -> NamedFolds | None:
@@ -54,55 +58,65 @@ class NamedFolds:
         fields = [each.selector for each in named.aggregates if isinstance(each, Selecting)]
         if any(schema.get_field_index(field) < 0 for field in fields):
             return None
-        return cls(named, [FORMS[type(each)](each, schema) for each in named.aggregates])
+        return cls([FORMS[type(each)](each, schema) for each in named.aggregates])
 
     def fold(
-        self, groups: Groups, records: pa.RecordBatch, before: list[list[Any]] | None
-    ) -> list[list[Any]] | None:
-        """Per group the accumulator with the group's rows, on top of that in `before` or afresh.
+        self,
+        groups: Groups,
+        records: pa.RecordBatch,
+        older: Sequence[Kept] | None,
+        is_new: Mask | None,
+    ) -> list[Kept] | None:
+        """Per aggregate each group's accumulator with the group's rows, on top of the older one.
 
-        `before` is left as it is. None: columns cannot fold these rows exactly as they come one by
-        one; the caller must take them so.
+        `is_new` tells which groups have no older one, and None that all have; `older` is None if
+        none has. It is left as it is. None: columns cannot fold these rows exactly as they come
+        one by one; the caller must take them so.
         """
-        columns = self.columns(groups, records, before)
-        return None if columns is None else list(map(list, zip(*columns, strict=True)))
-
-    def columns(
-        self, groups: Groups, records: pa.RecordBatch, before: list[list[Any]] | None
-    ) -> list[list[Any]] | None:
-        """As `fold`, but a list per aggregate, of what it has for each group."""
         rows, folded = GroupedRows(groups, records), []
-        for form, older in zip(self._forms, self._older(groups, before), strict=True):
-            newer = form.fold(rows, older)
+        for form, before in zip(self._forms, self._older(groups, older, is_new), strict=True):
+            newer = form.fold(rows, before)
             if newer is None:
                 return None
             folded.append(newer)
         return folded
 
     def run(
-        self, groups: Groups, records: pa.RecordBatch, accumulators: list[list[Any]]
-    ) -> list[pa.Array] | None:
-        """For each name the result after each row; the accumulators, one per group, change.
-
-        None: as `fold`, or Arrow cannot hold a result; nothing was changed.
-        """
+        self,
+        groups: Groups,
+        records: pa.RecordBatch,
+        older: Sequence[Kept] | None,
+        is_new: Mask | None,
+    ) -> tuple[list[pa.Array], list[Kept]] | None:
+        """As `fold`, with the result after each row; None also if Arrow cannot hold one."""
         rows, arrays, folded = GroupedRows(groups, records), [], []
-        for form, older in zip(self._forms, self._older(groups, accumulators), strict=True):
-            running = form.running(rows, older)
+        for form, before in zip(self._forms, self._older(groups, older, is_new), strict=True):
+            running = form.running(rows, before)
             if running is None:
                 return None
             arrays.append(running[0])
             folded.append(running[1])
-        for place, newer in enumerate(folded):
-            for accumulator, after in zip(accumulators, newer, strict=True):
-                accumulator[place] = after
+        return arrays, folded
+
+    def results(self, kept: Sequence[Kept]) -> list[pa.Array] | None:
+        """Per aggregate what it gives for each group; None: Arrow cannot hold a result."""
+        arrays = []
+        for form, accumulators in zip(self._forms, kept, strict=True):
+            array = form.results(accumulators)
+            if array is None:
+                return None
+            arrays.append(array)
         return arrays
 
-    def _older(self, groups: Groups, before: list[list[Any]] | None) -> list[list[Any]]:
-        """For each aggregate the accumulators of all groups."""
-        if before is None:
-            return [[fresh] * groups.count for fresh in self._named.create()]
-        return [[accumulator[place] for accumulator in before] for place in range(len(self._forms))]
+    def _older(
+        self, groups: Groups, older: Sequence[Kept] | None, is_new: Mask | None
+    ) -> list[Older]:
+        if older is None:
+            all_new = np.ones(groups.count, np.bool_)
+            return [Older(np.zeros(groups.count, dtype), all_new) for dtype in self.dtypes]
+        if is_new is None:
+            is_new = np.zeros(groups.count, np.bool_)
+        return [Older(kept, is_new) for kept in older]
 
 
 class FoldsOfSchema:
@@ -111,10 +125,11 @@ class FoldsOfSchema:
     def __init__(self, named: NamedAggregates) -> None:
         self._named = named
         self._schema: pa.Schema | None = None
-        self._folds: NamedFolds | None = None
+        self.latest: NamedFolds | None = None
+        """That of the last batch."""
 
     def of(self, schema: pa.Schema) -> NamedFolds | None:
         """As `NamedFolds.of`."""
         if schema is not self._schema and schema != self._schema:
-            self._folds, self._schema = NamedFolds.of(self._named, schema), schema
-        return self._folds
+            self.latest, self._schema = NamedFolds.of(self._named, schema), schema
+        return self.latest

@@ -135,6 +135,26 @@ class AggContents(WindowContents):
         self._add_columns([*ordered[0], *bounds, *ordered[1]], stamps, results)
         return True
 
+    def fire_arrays(
+        self,
+        keys: Sequence[Any],
+        starts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64],
+        arrays: Sequence[pa.Array],
+        results: Results,
+    ) -> bool:
+        """Fires for each key a window of its own; False: not as columns, and none was."""
+        import pyarrow as pa
+
+        from streamlet.column_folds.forms import as_arrays
+
+        leading = as_arrays(key_columns(self._key_fields, list(keys)))
+        if leading is None:
+            return False
+        columns = [*leading, pa.array(starts), pa.array(ends), *arrays]
+        self._add_columns(columns, ends - 1, results)
+        return True
+
     def _fire_columns(
         self, columns: list[Sequence[Any]], ends: list[int], results: Results
     ) -> bool:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from streamlet.column_folds.groups import Groups
+from streamlet.column_folds.kept import INTS, pairs_of
 from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.sessions import merge_session
+from streamlet.eventtime.timer_runs import TimerRuns
 from streamlet.eventtime.timers import TimerQueue
 from streamlet.folds import Mean, Sum
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.column_spans import MAX_TIME, NO_ROWS, Numbers
+from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
+from streamlet.operators.results import Results
+from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots
 from streamlet.state.log import MISSING, FlatTable
 
 # A session in state; see `streamlet.operators.session`.
@@ -23,11 +32,18 @@ START: Final = 0
 END: Final = 1
 CONTENTS: Final = 2
 
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+_WHOLE: Final = (INTS, pairs_of(INTS))
+_FEW_TIMERS: Final = 32
+
 
 class ColumnSessions:
     """Sessions per key in keyed state, without allowed lateness: none has fired and stays.
 
-    Only for aggregates whose parts may be folded apart, in any order, with the very same result.
+    The session of a key that has only one stands in arrays: its start, its end, its accumulators.
+    Keys with several have them in the table's dict, as rows make them. Only for aggregates whose
+    parts may be folded apart, in any order, with the very same result.
     """
 
     def __init__(
@@ -36,12 +52,12 @@ class ColumnSessions:
         self._contents = contents
         self._table = table
         self._timers = timers
+        self._runs = TimerRuns()
         self._gap_ms = gap_ms
         self._folds = FoldsOfSchema(contents.named)
         aggregates = enumerate(contents.named.aggregates)
         self._sums = [at for at, aggregate in aggregates if type(aggregate) in (Sum, Mean)]
-        self._older: list[list[Any]] = []
-        self._newer: list[list[Any]] = []
+        self._due: list[Any] = []
 
     def add(self, batch: ColumnBatch, watermark_ms: int) -> RowBatch:
         """Adds what it can; gives the other records, which must go one by one.
@@ -68,50 +84,75 @@ class ColumnSessions:
         assert batch.keys is not None
         assert batch.timestamps is not None
         found = sessions_of(batch.keys, batch.timestamps, self._gap_ms)
-        folded = None if found is None else folds.fold(found.groups, batch.records, None)
-        if found is None or folded is None:
+        if found is None:
             return False
-        dirty, for_update = self._table.dirty, self._table.for_update
-        kept = [dirty.get(key) or for_update(key) for key in found.keys]
-        if not self._may_merge(kept):
+        arrays, in_dict = self._arrays(folds), set[Any]()
+        slots = self._slots(arrays, found.keys, folds, in_dict)
+        starts, ends, *older = arrays.read(slots)
+        is_there = slots != ABSENT
+        grows = found.is_alone & is_there & (starts <= found.ends) & (found.starts <= ends)
+        begins = found.is_alone & ~is_there
+        if in_dict:
+            begins &= ~np.fromiter(map(in_dict.__contains__, found.keys), np.bool_)
+        others = np.flatnonzero(~(grows | begins))
+        if not self._may_add(older, grows, found.keys_at(others)):
             return False
-        older_of, newer_of = self._older, self._newer
-        for key, start, end, accumulator, sessions in zip(
-            found.keys, found.starts, found.ends, folded, kept, strict=True
-        ):
-            if sessions.__class__ is list and len(sessions) == 1:
-                session = sessions[0]
-                its_start, its_end, older, _ = session
-                if its_start <= end and start <= its_end:
-                    if start < its_start:
-                        session[START] = start
-                    if end > its_end:
-                        session[END] = end
-                    older_of.append(older)
-                    newer_of.append(accumulator)
-                    continue
-            self._join(key, start, end, accumulator)
-        self._merge()
+        folded = folds.fold(found.groups, batch.records, older, ~grows)
+        if folded is None:
+            return False
+        starts, ends = np.minimum(starts, found.starts), np.maximum(ends, found.ends)
+        arrays.write(slots[grows], [part[grows] for part in (starts, ends, *folded)])
+        newer = [found.starts, found.ends, *folded]
+        self._begin(np.flatnonzero(begins), found, newer)
+        self._join_each(others, found, newer)
         return True
 
-    def _may_merge(self, kept: list[Any]) -> bool:
+    def _arrays(self, folds: NamedFolds) -> KeyedArrays:
+        table = self._table
+        if not table.arrays:
+            table.arrays = KeyedArrays(_sessions, [INTS, INTS, *folds.dtypes])
+        return table.arrays
+
+    def _slots(
+        self, arrays: KeyedArrays, keys: Sequence[Any], folds: NamedFolds, in_dict: set[Any]
+    ) -> Slots:
+        """Those of the keys; single sessions move into the arrays, `in_dict` gets the others."""
+
+        def take(key: Any) -> Any:
+            sessions = self._table.take(key)
+            if sessions is MISSING or _may_stand_in_arrays(sessions):
+                return sessions
+            self._table.dirty[key] = sessions
+            in_dict.add(key)
+            return MISSING
+
+        return slots_of(arrays, keys, take, partial(_session_parts, folds=folds))
+
+    def _may_add(self, older: Sequence[Part], grows: Mask, others: Iterable[Any]) -> bool:
         """Whether no sum so far is a float: adding to one in other steps rounds otherwise."""
-        contents = [
-            session[CONTENTS]
-            for sessions in (kept if self._sums else [])
-            if sessions.__class__ is list
-            for session in sessions
-        ]
-        totals = (accumulator[at] for at in self._sums for accumulator in contents)
+        if not self._sums:
+            return True
+        sessions = [session for key in others for session in self._table.get(key, ())]
         return all(
-            (total[0] if total.__class__ is tuple else total).__class__ is int for total in totals
+            (older[at].dtype in _WHOLE or _are_whole(older[at][grows].tolist()))
+            and _are_whole([session[CONTENTS][at] for session in sessions])
+            for at in self._sums
         )
 
-    def _merge(self) -> None:
-        """What was put off: accumulators of sessions that only grow, all at once."""
-        self._contents.named.merge_all(self._older, self._newer)
-        self._older.clear()
-        self._newer.clear()
+    def _begin(self, positions: Slots, found: BatchSessions, parts: Sequence[Part]) -> None:
+        """Adds the first sessions of keys."""
+        keys = found.keys_at(positions)
+        slots = np.full(len(keys), ABSENT)
+        self._table.put_in_arrays(keys, slots, [part[positions] for part in parts])
+        self._register(found.ends[positions] - 1, keys)
+
+    def _join_each(self, positions: Slots, found: BatchSessions, parts: Sequence[Part]) -> None:
+        """Adds sessions of keys that have, or get, several."""
+        starts, ends, *folded = [part[positions].tolist() for part in parts]
+        accumulators = accumulators_of(folded)
+        keys = found.keys_at(positions)
+        for key, start, end, kept in zip(keys, starts, ends, accumulators, strict=True):
+            self._join(key, start, end, kept)
 
     def _join(self, key: Any, start: int, end: int, accumulator: list[Any]) -> None:
         """The general case: a new session, or one of all those that it touches."""
@@ -123,21 +164,76 @@ class ColumnSessions:
             sessions.insert(first, [start, end, accumulator, False])
             self._timers.register(end - 1, key)
         else:  # each of them has a timer, at or before its end
-            self._merge()
             for session in reversed(sessions[first:stop]):
                 accumulator = self._contents.merge(session[CONTENTS], accumulator)
             sessions[first:stop] = [[start, end, accumulator, False]]
         self._table.put(key, sessions)
 
+    def _register(self, times: Numbers, keys: Sequence[Any]) -> None:
+        """Sets a timer for each key."""
+        if len(keys) > _FEW_TIMERS:
+            self._runs.register(times, keys)
+            return
+        for timestamp, key in zip(times.tolist(), keys, strict=True):
+            self._timers.register(timestamp, key)
+
+    def limit_ms(self, watermark_ms: int) -> int:
+        """Up to this time sessions may fire at once."""
+        return self._runs.limit_ms(watermark_ms)
+
+    def pop_due(self, keys: list[Any], limit_ms: int) -> list[Any]:
+        """Looks after timers that are due, those of these keys too; gives keys not in arrays.
+
+        Sessions in arrays that are due will `fire`, the others get their timer.
+        """
+        keys = list(dict.fromkeys(chain(keys, self._runs.pop_due(limit_ms))))
+        if not self._table.arrays:
+            return keys
+        slots = self._table.arrays.find(keys)
+        is_there = slots != ABSENT
+        ends = self._table.arrays.read(slots)[END]
+        is_due = is_there & (ends - 1 <= limit_ms)
+        waits = is_there & ~is_due
+        self._due = _where(keys, is_due)
+        self._register(ends[waits] - 1, _where(keys, waits))
+        return _where(keys, ~is_there)
+
+    def fire(self, gathered: list[tuple[Any, list[Any]]], results: Results) -> None:
+        """Fires what is due in arrays; if anything else was gathered, then together with that."""
+        keys, self._due = self._due, []
+        if not keys:
+            return
+        arrays = self._table.arrays
+        parts = arrays.read(arrays.find(keys))
+        if gathered or not self._fire_columns(keys, parts, results):
+            sessions = _sessions([part.tolist() for part in parts])
+            gathered += zip(keys, (session for [session] in sessions), strict=True)
+        self._table.remove_from_arrays(keys)
+
+    def _fire_columns(self, keys: list[Any], parts: Sequence[Part], results: Results) -> bool:
+        """Fires sessions by their ends; False: not as columns, and none was."""
+        folds, order = self._folds.latest, np.argsort(parts[END], kind="stable")
+        starts, ends, *kept = [part[order] for part in parts]
+        columns = None if folds is None else folds.results(kept)
+        ordered = list(map(keys.__getitem__, order.tolist()))
+        return columns is not None and self._contents.fire_arrays(
+            ordered, starts, ends, columns, results
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSessions:
-    """The sessions of one batch, each a group of rows; parallel lists, by key and then by time."""
+    """The sessions of one batch, each a group of rows; side by side, by key and then by time."""
 
     groups: Groups
     keys: list[Any]
-    starts: list[int]
-    ends: list[int]
+    starts: Numbers
+    ends: Numbers
+    is_alone: Mask
+    """Whether it is the only session of its key."""
+
+    def keys_at(self, positions: Slots) -> list[Any]:
+        return list(map(self.keys.__getitem__, positions.tolist()))
 
 
 def sessions_of(keys: KeyColumn, times: Numbers, gap_ms: int) -> BatchSessions | None:
@@ -145,8 +241,10 @@ def sessions_of(keys: KeyColumn, times: Numbers, gap_ms: int) -> BatchSessions |
 
     >>> keys = KeyColumn(np.array([1, 0, 1, 1]), ["a", "b"])
     >>> found = sessions_of(keys, np.array([50, 7, 60, 71]), 10)
-    >>> found.keys, found.starts, found.ends, found.groups.codes.tolist()
+    >>> found.keys, found.starts.tolist(), found.ends.tolist(), found.groups.codes.tolist()
     (['a', 'b', 'b'], [7, 50, 71], [17, 70, 81], [1, 0, 1, 2])
+    >>> found.is_alone.tolist()
+    [True, False, False]
     """
     first, last = int(times.min()), int(times.max())
     width = last - first + 1
@@ -161,9 +259,42 @@ def sessions_of(keys: KeyColumn, times: Numbers, gap_ms: int) -> BatchSessions |
     groups = np.empty(len(order), np.int64)
     groups[order] = np.cumsum(begins) - 1
     at = np.flatnonzero(begins)
+    key_of = codes[at]
+    changes = np.concatenate([[True], key_of[1:] != key_of[:-1], [True]])
     return BatchSessions(
         Groups(groups, len(at)),
-        list(map(keys.distinct.__getitem__, codes[at].tolist())),
-        ordered[at].tolist(),
-        (ordered[np.append(at[1:], len(order)) - 1] + gap_ms).tolist(),
+        list(map(keys.distinct.__getitem__, key_of.tolist())),
+        ordered[at],
+        ordered[np.append(at[1:], len(order)) - 1] + gap_ms,
+        changes[:-1] & changes[1:],
     )
+
+
+def _sessions(parts: Sequence[list[Any]]) -> list[Any]:
+    """What the table gives for keys with one session each."""
+    starts, ends, *kept = parts
+    return [
+        [[start, end, accumulator, False]]
+        for start, end, accumulator in zip(starts, ends, accumulators_of(kept), strict=True)
+    ]
+
+
+def _session_parts(found: Sequence[Any], folds: NamedFolds) -> list[Part]:
+    """The other way round."""
+    starts, ends, kept, _ = zip(*(session for [session] in found), strict=True)
+    return [np.array(starts, INTS), np.array(ends, INTS), *parts_of(kept, folds)]
+
+
+def _may_stand_in_arrays(sessions: list[Any]) -> bool:
+    [start, end, *_], *others = sessions
+    return not others and start >= -MAX_TIME and end <= MAX_TIME
+
+
+def _are_whole(accumulators: Iterable[Any]) -> bool:
+    """Of sums or means."""
+    totals = (kept[0] if kept.__class__ is tuple else kept for kept in accumulators)
+    return all(total.__class__ is int for total in totals)
+
+
+def _where(keys: Sequence[Any], mask: Mask) -> list[Any]:
+    return list(map(keys.__getitem__, np.flatnonzero(mask).tolist()))

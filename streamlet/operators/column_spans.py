@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from streamlet.column_folds.groups import Groups
-from streamlet.column_folds.named import FoldsOfSchema
+from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
-from streamlet.eventtime.windows import Span
+from streamlet.eventtime.windows import Span, Window
 from streamlet.operators.agg_contents import AggContents
-from streamlet.state.log import MISSING, NestedTable
+from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
+from streamlet.operators.results import Results
+from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots, as_objects
+from streamlet.state.log import NestedTable
 
 Numbers = npt.NDArray[np.int64]
 
 MAX_TIME: Final = 2**61
 """Times beyond, either way, are left to Python's ints, which do not overflow."""
+MOST_AT_ONCE: Final = 100_000
+"""Entries of a span that are read and sorted in one go; more would stall the loop."""
 CELLS_PER_ROW: Final = 8
 """With more pairs of span and key than so many per row, sorting is cheaper than counting all."""
 
@@ -91,33 +97,61 @@ class ColumnSpans:
         if (int(numbers.max()) - int(numbers.min()) + 1) * len(batch.keys.distinct) > MAX_TIME:
             return False
         groups, spans = group_by_span(batch.keys, numbers)
-        before = [kept for span in spans for kept in self._kept(span)]
-        folded = folds.fold(groups, batch.records, before)
+        arrays = [self._arrays(self._span(span.number), folds) for span in spans]
+        slots = [self._slots(of, span, folds) for of, span in zip(arrays, spans, strict=True)]
+        older = _joined([of.read(at) for of, at in zip(arrays, slots, strict=True)])
+        is_new = np.concatenate(slots) == ABSENT
+        folded = folds.fold(groups, batch.records, older, is_new)
         if folded is None:
             return False
-        for span in spans:
-            changes = self._open_span(self._span(span.number))
-            changes.update(zip(span.keys, folded[span.groups], strict=True))
+        for span, at in zip(spans, slots, strict=True):
+            parts = [part[span.groups] for part in folded]
+            self._table.put_in_arrays(self._span(span.number), span.keys, at, parts)
         return True
+
+    def fire(self, span: Span, results: Results) -> list[Any] | None:
+        """Fires the span as a window and gives its keys; None: it must be fired as rows are.
+
+        That is so where not all of it stands in arrays, or more than should be sorted at once.
+        """
+        arrays, folds = self._table.arrays_of(span), self._folds.latest
+        if arrays is None or folds is None or len(arrays) > MOST_AT_ONCE:
+            return None
+        keys, parts = arrays.columns()
+        columns = folds.results(parts)
+        if columns is None or not self._contents.fire_merged(Window(*span), keys, columns, results):
+            return None
+        return keys
 
     def _span(self, number: int) -> Span:
         start = number * self._size_ms + self._offset_ms
         return start, start + self._size_ms
 
-    def _kept(self, keys: SpanKeys) -> list[list[Any]]:
-        """Each key's accumulator so far; folding changes none of them, so new ones may be one."""
-        span, fresh = self._span(keys.number), self._contents.create()
-        changes = self._open_span(span)
-        kept: list[Any] = list(map(changes.get, keys.keys))
-        if None not in kept:
-            return kept
-        if all(layer is changes for layer in self._table.layers_of(span)):
-            return [accumulator or fresh for accumulator in kept]
-        below = self._table.load
-        return [
-            accumulator or (fresh if (found := below(span, key)) is MISSING else found)
-            for key, accumulator in zip(keys.keys, kept, strict=True)
-        ]
+    def _arrays(self, span: Span, folds: NamedFolds) -> KeyedArrays:
+        """Where columns keep the span's accumulators."""
+        self._open_span(span)
+        arrays = self._table.arrays.get(span)
+        if arrays is None:
+            arrays = self._table.arrays[span] = KeyedArrays(accumulators_of, folds.dtypes)
+        return arrays
+
+    def _slots(self, arrays: KeyedArrays, keys: SpanKeys, folds: NamedFolds) -> Slots:
+        """Those of the keys; what the span has elsewhere moves into its arrays."""
+        span = self._span(keys.number)
+        if all(layer is arrays for layer in self._table.layers_of(span)):
+            return arrays.find(keys.keys)
+        return slots_of(
+            arrays, keys.keys, partial(self._table.take, span), partial(parts_of, folds=folds)
+        )
+
+
+def _joined(parts: Sequence[Sequence[Part]]) -> list[Part]:
+    """One after the other what several spans have, part by part."""
+    joined = []
+    for same in zip(*parts, strict=True):
+        are_alike = len({part.dtype for part in same}) == 1
+        joined.append(np.concatenate(same if are_alike else list(map(as_objects, same))))
+    return joined
 
 
 def group_by_span(keys: KeyColumn, numbers: Numbers) -> tuple[Groups, list[SpanKeys]]:

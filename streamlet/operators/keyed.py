@@ -206,7 +206,7 @@ class AggOperator(Operator):
         if self._columns is None:
             from streamlet.operators.running_columns import RunningColumns  # loads numpy
 
-            self._columns = RunningColumns(self._named, self._key_fields, self._accumulators)
+            self._columns = RunningColumns(self._named, self._key_fields, self._table)
         return self._columns
 
     def _accumulators(self, keys: list[Any]) -> list[list[Any]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,26 +11,23 @@ import pyarrow as pa
 from streamlet.aggregates import NamedAggregates
 from streamlet.column_folds.forms import as_arrays
 from streamlet.column_folds.groups import Groups
-from streamlet.column_folds.named import FoldsOfSchema
+from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.elements import ColumnBatch, KeyColumn
+from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
 from streamlet.operators.keyed import key_columns
-
-Accumulators: TypeAlias = list[list[Any]]
-"""One per key: the list that stands in keyed state."""
+from streamlet.state.arrays import ABSENT, KeyedArrays
+from streamlet.state.flat_table import FlatTable
 
 
 class RunningColumns:
-    """Folds batches of columns into the accumulators that rows are folded into."""
+    """Folds batches of columns on top of what rows are folded into."""
 
     def __init__(
-        self,
-        named: NamedAggregates,
-        key_fields: tuple[str, ...],
-        accumulators_of: Callable[[list[Any]], Accumulators],
+        self, named: NamedAggregates, key_fields: tuple[str, ...], table: FlatTable
     ) -> None:
         self._named = named
         self._key_fields = key_fields
-        self._accumulators_of = accumulators_of
+        self._table = table
         self._folds = FoldsOfSchema(named)
 
     def add(self, batch: ColumnBatch) -> ColumnBatch | None:
@@ -41,12 +38,28 @@ class RunningColumns:
         leading = self._key_arrays(keys, groups) if folds is not None and keys else None
         if folds is None or leading is None:
             return None
-        arrays = folds.run(groups, batch.records, self._accumulators_of(keys))
-        if arrays is None:
+        results = self._run(keys, groups, batch.records, folds)
+        if results is None:
             return None
         names = [*self._key_fields, *self._named.names]
-        records = pa.RecordBatch.from_arrays([*leading, *arrays], names)
+        records = pa.RecordBatch.from_arrays([*leading, *results], names)
         return ColumnBatch(records, batch.timestamps)
+
+    def _run(
+        self, keys: list[Any], groups: Groups, records: pa.RecordBatch, folds: NamedFolds
+    ) -> list[pa.Array] | None:
+        """For each name the result after each record."""
+        table = self._table
+        if not table.arrays:
+            table.arrays = KeyedArrays(accumulators_of, folds.dtypes)
+        slots = slots_of(table.arrays, keys, table.take, partial(parts_of, folds=folds))
+        older = table.arrays.read(slots)
+        found = folds.run(groups, records, older, slots == ABSENT)
+        if found is None:
+            return None
+        results, newer = found
+        table.put_in_arrays(keys, slots, newer)
+        return results
 
     def _key_arrays(self, keys: list[Any], groups: Groups) -> list[pa.Array] | None:
         """The keys as the leading columns; None: Arrow would change one."""

@@ -197,16 +197,39 @@ class SessionWindowOperator(Operator):
     def advance_watermark(self, watermark_ms: int, budget: int, out: Output) -> bool:
         self._watermark_ms = watermark_ms
         self._contents.set_watermark(watermark_ms)
-        results, is_done = Results(), False
-        for _ in range(budget):
-            due = self._timers.pop_due(watermark_ms)
-            if due is None:
-                is_done = True
-                break
-            self._on_timer(due[0], due[1], results)
+        results = Results()
+        if self._column_sessions is None:
+            is_done = self._fire_due(watermark_ms, budget, results)
+        else:
+            is_done = self._fire_columns(self._column_sessions, watermark_ms, budget, results)
         self._fire_gathered(results)
         results.emit(out)
         return is_done and super().advance_watermark(watermark_ms, budget, out)
+
+    def _fire_due(self, watermark_ms: int, budget: int, results: Results) -> bool:
+        """Fires what is due, timer by timer; False when the budget ended first."""
+        for _ in range(budget):
+            due = self._timers.pop_due(watermark_ms)
+            if due is None:
+                return True
+            self._on_timer(due[0], due[1], results)
+        return False
+
+    def _fire_columns(
+        self, columns: ColumnSessions, watermark_ms: int, budget: int, results: Results
+    ) -> bool:
+        """The same, all at once up to a time: what stands in arrays and what does not (TM-4)."""
+        limit_ms, keys = columns.limit_ms(watermark_ms), list[Any]()
+        while due := self._timers.pop_due(limit_ms):
+            keys.append(due[1])
+            if len(keys) == budget:
+                limit_ms = due[0]
+                break
+        for key in columns.pop_due(keys, limit_ms):
+            self._on_timer(limit_ms, key, results)
+        columns.fire(self._gathered, results)
+        self._gathered.sort(key=lambda fired: int(fired[1][END]))
+        return limit_ms == watermark_ms and len(keys) < budget
 
     def close(self) -> None:
         self._contents.close()

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds.forms import as_arrays
+from streamlet.column_folds.forms import as_array, as_arrays
 from streamlet.column_folds.groups import Groups
 from streamlet.column_folds.named import NamedFolds
 from streamlet.columns import numbers_of
 from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Count, Max, Min, Sum
+from streamlet.operators.column_spans import MOST_AT_ONCE
+from streamlet.state.arrays import KeyedArrays
 
-MOST_AT_ONCE: Final = 100_000
-"""Entries of one slice that are read in one go; more would stall the loop."""
 MOST_MERGED: Final = 10 * MOST_AT_ONCE
 """Entries of all slices of a window that are merged in one go: some 20 ms."""
 FORGOTTEN_FROM: Final = 4 * MOST_AT_ONCE
@@ -61,11 +61,23 @@ class SliceColumns:
         """Takes what the slice holds; False: that cannot be had as columns."""
         if len(entries) > MOST_AT_ONCE:
             return False
-        arrays = as_arrays(zip(*entries.values(), strict=True))
-        if arrays is None:
+        columns = as_arrays(zip(*entries.values(), strict=True))
+        return columns is not None and self._learn(span, list(entries), columns)
+
+    def learn_arrays(self, span: Span, entries: KeyedArrays) -> bool:
+        """The same where it is in arrays."""
+        if len(entries) > MOST_AT_ONCE:
             return False
-        numbers = np.array(list(map(self._keys.__getitem__, entries)), np.int64)
-        self._slices[span] = numbers, pa.RecordBatch.from_arrays(arrays, self._merging.names)
+        keys, parts = entries.columns()
+        columns = [
+            as_array(part.tolist()) if part.dtype == object else pa.array(part.copy())
+            for part in parts
+        ]
+        return None not in columns and self._learn(span, keys, columns)
+
+    def _learn(self, span: Span, keys: list[Any], columns: list[pa.Array]) -> bool:
+        numbers = np.fromiter(map(self._keys.__getitem__, keys), np.int64, len(keys))
+        self._slices[span] = numbers, pa.RecordBatch.from_arrays(columns, self._merging.names)
         return True
 
     def merged(self, spans: Iterable[Span]) -> tuple[list[Any], list[pa.Array]] | None:
@@ -94,8 +106,8 @@ class SliceColumns:
         is_there[numbers] = True
         present = np.flatnonzero(is_there)
         groups = Groups((np.cumsum(is_there) - 1)[numbers], len(present))
-        folded = None if folds is None else folds.columns(groups, records, None)
-        arrays = None if folded is None else as_arrays(folded)
+        folded = None if folds is None else folds.fold(groups, records, None, None)
+        arrays = None if folds is None or folded is None else folds.results(folded)
         if arrays is None:
             return None
         return list(map(self._keys.in_order.__getitem__, present.tolist())), arrays

@@ -203,17 +203,23 @@ class SlicedWindowOperator(Operator):
         if columns is None or self._fired.latest_ms >= window[1] - 1:
             return False
         for span in spans:
-            if not columns.knows(span):
-                layers = self._slices.layers_of(span)
-                entries = yield from read_pieces(collect(layers))
-                is_learnt = columns.learn(span, entries)
-                yield from count_pieces(release(entries, layers))
-                if not is_learnt:
-                    return False
+            if not columns.knows(span) and not (yield from self._learn(columns, span)):
+                return False
         merged = columns.merged(spans)
         return merged is not None and self._contents.fire_merged(
             Window(*window), *merged, self._firings.results
         )
+
+    def _learn(self, columns: SliceColumns, span: Span) -> Generator[int, None, bool]:
+        """Has the slice as columns from now on; False: that cannot be."""
+        arrays = self._slices.arrays_of(span)
+        if arrays is not None:
+            return columns.learn_arrays(span, arrays)
+        layers = self._slices.layers_of(span)
+        entries = yield from read_pieces(collect(layers))
+        is_learnt = columns.learn(span, entries)
+        yield from count_pieces(release(entries, layers))
+        return is_learnt
 
     def _merge(self, spans: list[Span]) -> Merged:
         """The accumulators of the slices by key, and what they are read from.
@@ -260,12 +266,17 @@ class SlicedWindowOperator(Operator):
     def _drop(self, span: Span) -> Iterator[int]:
         if self._slice_columns is not None:
             self._slice_columns.forget(span)
-        if span in self._known:
-            self._known.discard(span)
-            layers = self._slices.layers_of(span)
-            entries = yield from collect(layers)
-            yield from self._slices.dropping(span, list(entries))
-            yield from release(entries, layers)
+        if span not in self._known:
+            return
+        self._known.discard(span)
+        arrays = self._slices.arrays_of(span)
+        if arrays is not None:
+            yield from self._slices.dropping(span, list(arrays))
+            return
+        layers = self._slices.layers_of(span)
+        entries = yield from collect(layers)
+        yield from self._slices.dropping(span, list(entries))
+        yield from release(entries, layers)
 
     def _last_end(self, timestamp: int) -> int:
         """When the last window of the slice of that time ends."""

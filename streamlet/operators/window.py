@@ -259,6 +259,11 @@ class WindowOperator(Operator):
     def _expire(self, span: Span, *, is_firing: bool = False) -> Work:
         """Drops all that is kept of a window (WN-23), after it has fired if that is due, too."""
         self._known.discard(span)
+        columns = self._column_spans if is_firing else None
+        fired = None if columns is None else columns.fire(span, self._firings.results)
+        if fired is not None:
+            yield from count_pieces(self._windows.dropping(span, fired))
+            return
         layers = self._windows.layers_of(span)
         entries = yield from read_pieces(collect(layers))
         keys = yield from read_pieces(in_order(entries))

@@ -6,7 +6,7 @@ Merging a generation of a million entries at once would stall the loop for 100 m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,13 +110,13 @@ class HeapFlatCells:
     def may_have(self, entry: Any) -> bool:
         return self.get(entry) is not MISSING
 
-    def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
+    def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
         """All is in memory."""
 
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         self._retired.insert(0, layer)
 
-    def on_unwritten(self, layer: FlatLayer) -> None:
+    def on_unwritten(self, layer: Mapping[Any, Any]) -> None:
         """Nothing was kept."""
 
     def take_layers(self) -> list[FlatLayer]:
@@ -212,7 +212,7 @@ class HeapNestedCells:
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         self._retired.insert(0, layer)
 
-    def on_unwritten(self, layer: NestedLayer) -> None:
+    def on_unwritten(self, layer: Mapping[Any, Any]) -> None:
         """Nothing was kept."""
 
     def take_layers(self) -> list[NestedLayer]:

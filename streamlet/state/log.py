@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from streamlet.errors import InternalError, RestoreError, StateTypeError
 from streamlet.state.codec import DEFAULT_CODEC, Codec, Encoded
+from streamlet.state.flat_table import FlatTable
+from streamlet.state.layers import Layer
 from streamlet.state.layout import MISSING, TOMBSTONE, Layout, StateSpec
 from streamlet.state.log_types import LogTypes
+from streamlet.state.nested_table import NestedTable
 from streamlet.state.schemas import StateEntry
 from streamlet.state.store import Store, open_store
-from streamlet.state.tables import FlatTable, NestedTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +44,7 @@ ROWS_PER_BATCH: Final = 2_048
 """Small enough that the loop breathes between two batches of a background write."""
 
 
-Layers: TypeAlias = list[tuple[FlatTable | NestedTable, dict[Any, Any]]]
+Layers: TypeAlias = list[tuple[FlatTable | NestedTable, Layer]]
 
 
 class Stage(Enum):
@@ -59,12 +61,13 @@ class Generation:
     `leaving`: what was clean, and is too much for memory from now on; in checkpoints it is already.
     """
 
-    __slots__ = ("layers", "leaving", "rows", "stage")
+    __slots__ = ("layers", "leaving", "stage", "written")
 
     def __init__(self, layers: Layers, leaving: Layers) -> None:
         self.layers = layers
         self.leaving = leaving
-        self.rows = list[int]()
+        self.written = list[tuple[dict[Any, Any], int]]()
+        """Of each layer its entries as the cells take them, and how many rows they were."""
         self.stage = Stage.FROZEN
 
     def oldest_first(self) -> Layers:
@@ -76,7 +79,7 @@ class Generation:
 
     def let_go(self) -> None:
         """Nothing will be done with it any more."""
-        self.layers, self.leaving, self.stage = [], [], Stage.GONE
+        self.layers, self.leaving, self.written, self.stage = [], [], [], Stage.GONE
 
 
 class StateLog:
@@ -156,7 +159,7 @@ class StateLog:
     def freeze(self) -> Generation:
         """Sets the dirty entries aside: what `write` gives is the state of this moment."""
         leaving = self._leave_memory()
-        layers = [(table, layer) for table in self._tables.values() if (layer := table.freeze())]
+        layers = [(table, layer) for table in self._tables.values() for layer in table.freeze()]
         return Generation(layers, leaving)
 
     def write(
@@ -167,17 +170,18 @@ class StateLog:
         On RocksDB, once memory is not enough, each goes into the database before it is given.
         """
         for table, layer in generation.leaving:
-            rows = sum(batch.num_rows for batch in self._written(table.spec, layer, batch_rows))
-            generation.rows.append(rows)
+            entries = table.unpacked(layer)
+            rows = sum(batch.num_rows for batch in self._written(table.spec, entries, batch_rows))
+            generation.written.append((entries, rows))
             table.note_encoded(layer)
         for table, layer in generation.layers:
-            written = 0
-            self.types.note_layer(table.spec, layer)
-            for batch in self._written(table.spec, layer, batch_rows):
+            entries, rows = table.unpacked(layer), 0
+            self.types.note_layer(table.spec, entries)
+            for batch in self._written(table.spec, entries, batch_rows):
                 self.types.note_rows(table.spec, batch)
-                written += batch.num_rows
+                rows += batch.num_rows
                 yield batch
-            generation.rows.append(written)
+            generation.written.append((entries, rows))
             table.note_encoded(layer)
         generation.stage = Stage.WRITTEN
 
@@ -194,8 +198,9 @@ class StateLog:
     def retire(self, generation: Generation) -> None:
         """The generation is in safe hands: its entries are clean now. Oldest first."""
         _expect(generation, Stage.WRITTEN)
-        for (table, layer), written in zip(generation.oldest_first(), generation.rows, strict=True):
-            table.retire(layer, written)
+        layers = generation.oldest_first()
+        for (table, layer), (entries, rows) in zip(layers, generation.written, strict=True):
+            table.retire(layer, entries, rows)
         generation.let_go()
 
     def unfreeze(self, generation: Generation) -> None:

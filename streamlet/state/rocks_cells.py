@@ -9,7 +9,7 @@ the newest. As long as nothing was ever evicted the cache is complete, and a mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.errors import InternalError
@@ -113,7 +113,7 @@ class _StoredCells:
         """Raises InternalError: entries that are on disk stay there."""
         raise InternalError(f"state {self._spec.name!r} has left memory already")
 
-    def on_unwritten(self, layer: dict[Any, Any]) -> None:
+    def on_unwritten(self, layer: Mapping[Any, Any]) -> None:
         """What is removed from it needs a tombstone, although the cache does not know it.
 
         The database may have rows of it, and so may earlier checkpoints, if it was leaving memory.
@@ -166,12 +166,15 @@ class RocksFlatCells(_StoredCells):
             return not self.generations.is_complete
         return value is not TOMBSTONE
 
-    def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
+    def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
         if self.generations.is_complete:
             return
         misses = set(entries)
         for layer in (*above, *self.generations.layers):
-            misses = misses.difference(layer)  # a look-up in the dict for each that is left
+            if isinstance(layer, dict):
+                misses = misses.difference(layer)  # a look-up in the dict for each that is left
+            else:
+                misses = {entry for entry in misses if entry not in layer}
         if not misses:
             return
         payloads = self._store.database.read_many(self._row_keys.of_all(misses))
@@ -273,7 +276,7 @@ class RocksNestedCells(_StoredCells):
         self.weight.note_newest(layer)
         self.generations.push(layer, self.weight.of(rows))
 
-    def on_unwritten(self, layer: NestedLayer) -> None:
+    def on_unwritten(self, layer: Mapping[Any, Any]) -> None:
         super().on_unwritten(layer)
         if self._known is not None:
             self._doubted.update(layer)

@@ -20,9 +20,9 @@ from streamlet.state.descriptors import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
+from streamlet.state.flat_table import FlatTable
 from streamlet.state.layout import MISSING, Absent
 from streamlet.state.log import StateLog
-from streamlet.state.tables import FlatTable
 
 T = TypeVar("T", default=Any)
 K = TypeVar("K", default=Any)

@@ -34,13 +34,13 @@ class FlatCells(Protocol):
     def may_have(self, entry: Any) -> bool:
         """False: there is certainly no such entry."""
 
-    def prefetch(self, entries: list[Any], above: list[FlatLayer]) -> None:
+    def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
         """Brings into memory what is neither there nor in a layer above."""
 
     def absorb(self, layer: FlatLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
 
-    def on_unwritten(self, layer: FlatLayer) -> None:
+    def on_unwritten(self, layer: Mapping[Any, Any]) -> None:
         """The layer is dirty again; some of its rows may have been kept."""
 
     def take_layers(self) -> list[FlatLayer]:
@@ -82,7 +82,7 @@ class NestedCells(Protocol):
     def absorb(self, layer: NestedLayer, rows: int) -> None:
         """Takes over a layer whose `rows` entries were written; quick, whatever its size."""
 
-    def on_unwritten(self, layer: NestedLayer) -> None:
+    def on_unwritten(self, layer: Mapping[Any, Any]) -> None:
         """The layer is dirty again; some of its rows may have been kept."""
 
     def take_layers(self) -> list[NestedLayer]:
@@ -132,7 +132,7 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def walk_flat(layers: Sequence[FlatLayer]) -> Iterator[tuple[Any, Any]]:
+def walk_flat(layers: Sequence[Mapping[Any, Any]]) -> Iterator[tuple[Any, Any]]:
     """Live entries of the layers, top down, as `FlatCells.walk`.
 
     Entries only ever move down from layer to layer, so that none of them slips past.
@@ -144,7 +144,7 @@ def walk_flat(layers: Sequence[FlatLayer]) -> Iterator[tuple[Any, Any]]:
                 yield entry, value
 
 
-def walk_nested(layers: Sequence[NestedLayer]) -> Iterator[tuple[Any, Any]]:
+def walk_nested(layers: Sequence[Mapping[Any, Mapping[Any, Any]]]) -> Iterator[tuple[Any, Any]]:
     """The same for nested layers; an entry is `(outer, inner)`."""
     for layer in layers:
         for outer in list(layer):

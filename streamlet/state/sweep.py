@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from streamlet.clock import Clock
+from streamlet.state.flat_table import FlatTable
 from streamlet.state.layout import MISSING
-from streamlet.state.tables import FlatTable, NestedTable
+from streamlet.state.nested_table import NestedTable
 
 ENTRIES_PER_ACCESS: Final = 5
 """More than one access can add, so that a table cannot outgrow its sweep (TTL-6)."""

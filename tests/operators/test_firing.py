@@ -115,7 +115,7 @@ class Fired:
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
     """A thousand keys are many pieces."""
     monkeypatch.setattr(pieces, "PIECE", BUDGET)
-    monkeypatch.setattr("streamlet.state.tables.PIECE", BUDGET)
+    monkeypatch.setattr("streamlet.state.nested_table.PIECE", BUDGET)
     return BUDGET
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -36,7 +36,7 @@ def live(batches: list[pa.RecordBatch]) -> dict[tuple[str, bytes], bytes | None]
     }
 
 
-def values_in(layer: dict[Any, Any]) -> list[Any]:
+def values_in(layer: Mapping[Any, Any]) -> list[Any]:
     """The values of a layer, flat or nested."""
     return [
         value

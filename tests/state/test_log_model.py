@@ -22,10 +22,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from streamlet.state import pieces, tables
+from streamlet.state import nested_table, pieces
+from streamlet.state.flat_table import FlatTable
 from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
+from streamlet.state.nested_table import NestedTable
 from streamlet.state.pieces import collect, in_order, release
-from streamlet.state.tables import FlatTable, NestedTable
 
 KEYS = st.sampled_from([0, 1, 2, 300, "a", "bb", None, (1, "x"), b"z"])
 OUTERS = st.sampled_from([(0, 10), (10, 20), (-5, 2**40)])
@@ -282,7 +283,7 @@ class StateLogMachine(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_log_behaves_like_dicts_under_any_interleaving(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (pieces, tables):
+    for module in (pieces, nested_table):
         monkeypatch.setattr(module, "PIECE", 2)
     run_state_machine_as_test(
         StateLogMachine, settings=settings(max_examples=100, stateful_step_count=30)

@@ -1,112 +1,20 @@
-"""Tables of keyed state: what was written since the last freeze, over what lies below it.
-
-    look-up:  dirty -> frozen, newest to oldest -> cells (retired generations, then the store)
-
-A frozen layer belongs to a background thread that encodes it. Until all of it is encoded, an owned
-value found there is copied before it may be changed; afterwards, and in the cells, nobody else
-reads it, so it moves up without a copy.
-"""
+"""Tables of keyed state whose entries have two parts: a map's key in it, or a window's key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from streamlet.state.codec import encode
 from streamlet.state.footprint import entries_in
-from streamlet.state.layers import LayeredTable
+from streamlet.state.layers import Layer, LayeredTable, unpacked
 from streamlet.state.layout import MISSING, TOMBSTONE
 from streamlet.state.pieces import PIECE, Entries
-from streamlet.state.store import (
-    NOTHING,
-    FlatCells,
-    FlatLayer,
-    NestedCells,
-    NestedLayer,
-)
+from streamlet.state.store import NOTHING, NestedCells, NestedLayer
 
-
-class FlatTable(LayeredTable):
-    """Entries with one part: a key (KEY) or a `(timestamp_ms, key)` (TIMER).
-
-    `dirty` may be read and written directly by hot loops, and bound once per batch: it is replaced
-    only between batches. It may hold TOMBSTONE; what is not in it must be asked of `load`.
-    """
-
-    __slots__ = ()
-
-    _cells: FlatCells
-
-    def load(self, entry: Any) -> Any:
-        """The value below `dirty`, or MISSING. An owned value must not be changed."""
-        for layer in self._frozen:
-            value = layer.get(entry, MISSING)
-            if value is not MISSING:
-                return MISSING if value is TOMBSTONE else value
-        return self._cells.get(entry)
-
-    def get(self, entry: Any, default: Any = None) -> Any:
-        """The value or `default`. An owned value must not be changed."""
-        value = self.dirty.get(entry, MISSING)
-        if value is MISSING:
-            value = self.load(entry)
-        return default if value is MISSING or value is TOMBSTONE else value
-
-    def put(self, entry: Any, value: Any) -> None:
-        self.dirty[entry] = value
-
-    def remove(self, entry: Any) -> None:
-        """Removes the entry; leaves nothing behind when no older copy of it can exist."""
-        if self._may_lie_below(entry):
-            self.dirty[entry] = TOMBSTONE
-        else:
-            self.dirty.pop(entry, None)
-
-    def for_update(self, entry: Any) -> Any:
-        """The value, which may now be changed in place, or MISSING."""
-        value = self.dirty.get(entry, MISSING)
-        if value is not MISSING:
-            return MISSING if value is TOMBSTONE else value
-        for layer in self._frozen:
-            value = layer.get(entry, MISSING)
-            if value is TOMBSTONE:
-                return MISSING
-            if value is not MISSING:
-                value = self.dirty[entry] = self._changeable(value, layer)
-                return value
-        value = self._cells.get(entry)
-        if value is not MISSING:
-            self.dirty[entry] = value
-        return value
-
-    def prefetch(self, entries: list[Any]) -> None:
-        """Has the cells read what `load` would have to read one by one."""
-        self._cells.prefetch(entries, [self.dirty, *self._frozen])
-
-    def dirty_entries(self) -> int:
-        return len(self.dirty)
-
-    def thaw(self, layer: FlatLayer) -> None:
-        """The layer was not written: what nothing newer covers is dirty again."""
-        newer = self._take_out(layer)
-        if newer:
-            layer = {e: v for e, v in layer.items() if not any(e in later for later in newer)}
-        layer.update(self.dirty)
-        self.dirty = layer
-
-    def _may_lie_below(self, entry: Any) -> bool:
-        for layer in self._frozen:
-            if entry in layer:
-                return True
-        return self._cells.may_have(entry)
-
-    def _overlay(self) -> FlatLayer:
-        overlay: FlatLayer = {}
-        for layer in reversed(self._frozen):
-            overlay.update(layer)
-        overlay.update(self.dirty)
-        return overlay
+if TYPE_CHECKING:
+    from streamlet.state.arrays import KeyedArrays, Part, Slots
 
 
 class NestedTable(LayeredTable):
@@ -120,10 +28,11 @@ class NestedTable(LayeredTable):
 
     _cells: NestedCells
     dirty: NestedLayer
+    arrays: dict[Any, KeyedArrays]
 
     def load(self, outer: Any, inner: Any) -> Any:
         """The value below `dirty`, or MISSING. An owned value must not be changed."""
-        value = self._frozen_value(outer, inner)
+        value = self._value_above_cells(outer, inner)
         if value is MISSING:
             return self._cells.get(outer, inner)
         return MISSING if value is TOMBSTONE else value
@@ -142,9 +51,11 @@ class NestedTable(LayeredTable):
             self.dirty[outer] = {inner: value}
         else:
             inners[inner] = value
+        self._pop_from_arrays(outer, inner)
 
     def remove(self, outer: Any, inner: Any) -> None:
         """Removes the entry; leaves nothing behind when no older copy of it can exist."""
+        self._pop_from_arrays(outer, inner)
         if self._may_lie_below(outer, inner):
             self.put(outer, inner, TOMBSTONE)
             return
@@ -161,18 +72,44 @@ class NestedTable(LayeredTable):
             value = inners.get(inner, MISSING)
             if value is not MISSING:
                 return MISSING if value is TOMBSTONE else value
+        value = self._pop_from_arrays(outer, inner)
+        if value is MISSING:
+            value = self._from_below(outer, inner)
+        if value is not MISSING:
+            self.put(outer, inner, value)
+        return value
+
+    def take(self, outer: Any, inner: Any) -> Any:
+        """The value, or MISSING, of an entry that is not in `arrays` and now must be put there."""
+        inners = self.dirty.get(outer, {})
+        value = inners.get(inner, MISSING)
+        if value is MISSING:
+            return self._from_below(outer, inner)
+        if value is TOMBSTONE:
+            return MISSING
+        return inners.pop(inner)
+
+    def put_in_arrays(
+        self, outer: Any, inners: Sequence[Any], slots: Slots, parts: Sequence[Part]
+    ) -> None:
+        """As `KeyedArrays.put`, of entries that are there or nowhere, as `take` leaves them."""
+        new, dirty = self.arrays[outer].put(inners, slots, parts), self.dirty.get(outer, {})
+        for inner in new if dirty else ():
+            dirty.pop(inner, None)  # that it was removed
+
+    def _from_below(self, outer: Any, inner: Any) -> Any:
+        """The value of an entry that is not dirty, to be changed as that of a newer layer."""
         for layer in self._frozen:
             value = layer.get(outer, NOTHING).get(inner, MISSING)
             if value is TOMBSTONE:
                 return MISSING
             if value is not MISSING:
-                value = self._changeable(value, layer)
-                self.put(outer, inner, value)
-                return value
-        value = self._cells.get(outer, inner)
-        if value is not MISSING:
-            self.put(outer, inner, value)
-        return value
+                return self._changeable(value, layer)
+        return self._cells.get(outer, inner)
+
+    def _pop_from_arrays(self, outer: Any, inner: Any) -> Any:
+        arrays = self.arrays.get(outer) if self.arrays else None
+        return MISSING if arrays is None else arrays.pop(inner)
 
     def scan(self, outer: Any) -> list[tuple[Any, Any]]:
         """All live `(inner, value)` of `outer`, by ascending inner, the same on every store.
@@ -195,14 +132,21 @@ class NestedTable(LayeredTable):
         write may end meanwhile: a layer that is retired only moves, one that is thawed is copied.
         """
         layers = self._cells.layers_of(outer)
-        for layer in (*reversed(self._frozen), self.dirty):
+        for layer in (*reversed(self._above_cells()), self.dirty):
             if inners := layer.get(outer):
                 layers.append(inners)
         return layers
 
+    def arrays_of(self, outer: Any) -> KeyedArrays | None:
+        """The entries of `outer`, if all of them stand in arrays."""
+        match self.layers_of(outer):
+            case [only] if only is self.arrays.get(outer):
+                return self.arrays[outer]
+        return None
+
     def outers(self) -> list[Any]:
         """Every outer with a live entry, ascending as in `scan`."""
-        touched: set[Any] = set(self.dirty).union(*self._frozen)
+        touched: set[Any] = set(self.dirty).union(*self._above_cells())
         live = [outer for outer in self._cells.outers() if outer not in touched]
         live += [
             outer
@@ -217,6 +161,7 @@ class NestedTable(LayeredTable):
 
     def drop(self, outer: Any) -> None:
         """Removes every entry of `outer`; quick when none was ever frozen or stored."""
+        self.arrays.pop(outer, None)
         live = [i for i, value in self._merged_below(outer).items() if value is not TOMBSTONE]
         if self._cells.is_doubted(outer):
             live += self.dirty.get(outer, ())
@@ -230,6 +175,7 @@ class NestedTable(LayeredTable):
 
         Were a write to fail in between and its entries to be dirty again, what is removed stays so.
         """
+        self.arrays.pop(outer, None)
         while inners:
             piece = inners[-PIECE:]
             del inners[-PIECE:]
@@ -240,7 +186,7 @@ class NestedTable(LayeredTable):
         below: list[Any] = [layer[outer] for layer in self._frozen if outer in layer]
         below += self._cells.layers_of(outer)
         dirty = self.dirty.setdefault(outer, {})
-        if all(isinstance(layer, dict) for layer in below):
+        if all(isinstance(layer, Mapping) for layer in below):
             dead = {i for i in inners if any(i in layer for layer in below)} if below else set()
         else:
             dead = set(inners)  # removing from disk what may not be there is cheaper than looking
@@ -256,13 +202,18 @@ class NestedTable(LayeredTable):
 
     def dirty_entries(self) -> int:
         """How many entries are dirty; an estimate when there are very many outers."""
-        return entries_in(self.dirty)
+        return entries_in(self.dirty) + entries_in(self.arrays)
 
-    def thaw(self, layer: NestedLayer) -> None:
+    def unpacked(self, layer: Layer) -> NestedLayer:
+        if isinstance(next(iter(layer.values()), None), dict):
+            return cast("NestedLayer", layer)
+        return {outer: unpacked(inners) for outer, inners in layer.items()}
+
+    def thaw(self, layer: Layer) -> None:
         """The layer was not written: what nothing newer covers is dirty again."""
         newer = self._take_out(layer)
         dirty = self.dirty
-        for outer, inners in layer.items():
+        for outer, inners in self.unpacked(layer).items():
             covers = [later[outer] for later in newer if outer in later]
             if covers:
                 inners = {i: v for i, v in inners.items() if not any(i in c for c in covers)}
@@ -272,12 +223,12 @@ class NestedTable(LayeredTable):
                 dirty[outer] = inners
 
     def _may_lie_below(self, outer: Any, inner: Any) -> bool:
-        if self._frozen_value(outer, inner) is not MISSING:
+        if self._value_above_cells(outer, inner) is not MISSING:
             return True
         return self._cells.may_have(outer, inner)
 
-    def _frozen_value(self, outer: Any, inner: Any) -> Any:
-        for layer in self._frozen:
+    def _value_above_cells(self, outer: Any, inner: Any) -> Any:
+        for layer in self._above_cells():
             inners = layer.get(outer)
             if inners is not None:
                 value = inners.get(inner, MISSING)
@@ -287,8 +238,8 @@ class NestedTable(LayeredTable):
 
     def _merged_below(self, outer: Any) -> dict[Any, Any]:
         merged = dict(self._cells.scan(outer))
-        for layer in reversed(self._frozen):
-            merged.update(layer.get(outer, {}))
+        for layer in reversed(self._above_cells()):
+            merged.update(layer.get(outer, NOTHING).items())
         return merged
 
     def _merged(self, outer: Any) -> dict[Any, Any]:
@@ -304,7 +255,7 @@ class NestedTable(LayeredTable):
     def _overlay(self) -> dict[tuple[Any, Any], Any]:
         return {
             (outer, inner): value
-            for layer in [*reversed(self._frozen), self.dirty]
+            for layer in [*reversed(self._above_cells()), self.dirty]
             for outer, inners in layer.items()
             for inner, value in inners.items()
         }

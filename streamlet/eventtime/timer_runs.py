@@ -1,0 +1,87 @@
+"""Timers that come many at once, in sorted runs: for operators on columns."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Times = npt.NDArray[np.int64]
+
+_MOST_AT_ONCE: Final = 16_384
+
+
+class TimerRuns:
+    """Timers as (timestamp, key); the same one may be there twice.
+
+    >>> runs = TimerRuns()
+    >>> runs.register(np.array([30, 10, 20]), ["c", "a", "b"])
+    >>> runs.pop_due(20), runs.pop_due(20)
+    (['a', 'b'], [])
+    """
+
+    __slots__ = ("_heap", "_numbers")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, _Run]] = []
+        """By the first time that is left; numbers keep apart runs of the same time."""
+        self._numbers = count()
+
+    def register(self, times: Times, keys: Sequence[Any]) -> None:
+        """Adds a timer for each key."""
+        if not len(times):
+            return
+        order = np.argsort(times, kind="stable")
+        run = _Run(times[order], list(map(keys.__getitem__, order.tolist())))
+        heapq.heappush(self._heap, (run.first_ms(), next(self._numbers), run))
+
+    def limit_ms(self, limit_ms: int) -> int:
+        """A time up to which, if possible, not more are due than should fire at once."""
+        due = [run for first_ms, _, run in self._heap if first_ms <= limit_ms]
+        while len(due) and sum(run.due(limit_ms) for run in due) > _MOST_AT_ONCE:
+            first_ms = self._heap[0][0]
+            if first_ms == limit_ms:
+                break
+            limit_ms = (first_ms + limit_ms) // 2
+        return limit_ms
+
+    def pop_due(self, limit_ms: int) -> list[Any]:
+        """Removes all timers up to this time, and gives their keys."""
+        keys: list[Any] = []
+        while self._heap and self._heap[0][0] <= limit_ms:
+            _, number, run = self._heap[0]
+            keys += run.pop_due(limit_ms)
+            if run.is_over():
+                heapq.heappop(self._heap)
+            else:
+                heapq.heapreplace(self._heap, (run.first_ms(), number, run))
+        return keys
+
+
+class _Run:
+    """Times, ascending, and beside them the keys; what is before `_next` has fired."""
+
+    __slots__ = ("_keys", "_next", "_times")
+
+    def __init__(self, times: Times, keys: list[Any]) -> None:
+        self._times = times
+        self._keys = keys
+        self._next = 0
+
+    def first_ms(self) -> int:
+        return int(self._times[self._next])
+
+    def is_over(self) -> bool:
+        return self._next == len(self._keys)
+
+    def due(self, limit_ms: int) -> int:
+        """How many are due."""
+        return int(np.searchsorted(self._times, limit_ms, side="right")) - self._next
+
+    def pop_due(self, limit_ms: int) -> list[Any]:
+        start, self._next = self._next, self._next + self.due(limit_ms)
+        return self._keys[start : self._next]
