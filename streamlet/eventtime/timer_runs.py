@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -41,13 +41,22 @@ class TimerRuns:
 
     def limit_ms(self, limit_ms: int) -> int:
         """A time up to which, if possible, not more are due than should fire at once."""
-        due = [run for first_ms, _, run in self._heap if first_ms <= limit_ms]
-        while len(due) and sum(run.due(limit_ms) for run in due) > _MOST_AT_ONCE:
+        due = list(self._due_runs(limit_ms))
+        while sum(run.due(limit_ms) for run in due) > _MOST_AT_ONCE:
             first_ms = self._heap[0][0]
             if first_ms == limit_ms:
                 break
             limit_ms = (first_ms + limit_ms) // 2
         return limit_ms
+
+    def _due_runs(self, limit_ms: int) -> Iterator[_Run]:
+        """Looks at no others: in a heap nothing comes before its parent."""
+        positions = [0]
+        while positions:
+            at = positions.pop()
+            if at < len(self._heap) and self._heap[at][0] <= limit_ms:
+                yield self._heap[at][2]
+                positions += (2 * at + 1, 2 * at + 2)
 
     def pop_due(self, limit_ms: int) -> list[Any]:
         """Removes all timers up to this time, and gives their keys."""

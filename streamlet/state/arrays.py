@@ -33,12 +33,14 @@ class KeyedArrays(Mapping[Any, Any]):
     ([1, -1], {'a': (1, 10), 'b': (2, 20)})
     """
 
-    __slots__ = ("_end", "_free", "_parts", "_slots", "_values_of")
+    __slots__ = ("_end", "_free", "_is_in_order", "_parts", "_slots", "_values_of")
 
     def __init__(self, values_of: ValuesOf, dtypes: Iterable[np.dtype[Any]]) -> None:
         self._values_of = values_of
         self._slots: dict[Any, int] = {}
         self._free: list[int] = []
+        self._is_in_order = True
+        """Whether slots ascend in the order of the keys: until one is used again."""
         self._end = 0
         """Slots from here on were never used."""
         self._parts: list[Part] = [np.zeros(_FIRST_SLOTS, dtype) for dtype in dtypes]
@@ -75,7 +77,7 @@ class KeyedArrays(Mapping[Any, Any]):
     def columns(self) -> tuple[list[Any], list[Part]]:
         """All keys, and beside them the parts of their values."""
         keys = list(self._slots)
-        if len(keys) == self._end:  # nothing was ever removed: slots are in the keys' order
+        if self._is_in_order and len(keys) == self._end:  # a key for each slot, side by side
             return keys, [part[: self._end] for part in self._parts]
         return keys, self.read(np.fromiter(self._slots.values(), np.intp, len(keys)))
 
@@ -113,12 +115,9 @@ class KeyedArrays(Mapping[Any, Any]):
 
     def insert(self, keys: Sequence[Any], parts: Sequence[Part]) -> None:
         """Adds keys, each once, that are not there yet."""
-        reused = [self._free.pop() for _ in range(min(len(self._free), len(keys)))]
-        begin, self._end = self._end, self._end + len(keys) - len(reused)
-        slots = [*reused, *range(begin, self._end)]
-        self._grow(self._end)
-        self._slots.update(zip(keys, slots, strict=True))
-        self.write(np.array(slots, np.intp), parts)
+        slots = self._unused(len(keys))
+        self._slots.update(zip(keys, slots.tolist(), strict=True))
+        self.write(slots, parts)
 
     def pop(self, key: Any) -> Any:
         """Removes the entry and gives its value, or MISSING."""
@@ -141,6 +140,17 @@ class KeyedArrays(Mapping[Any, Any]):
     def _values_at(self, slots: list[int]) -> list[Any]:
         at = np.array(slots, np.intp)
         return self._values_of([part[at].tolist() for part in self._parts])
+
+    def _unused(self, count: int) -> Slots:
+        """So many slots for new keys."""
+        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        begin, self._end = self._end, self._end + count - len(reused)
+        self._grow(self._end)
+        fresh = np.arange(begin, self._end)
+        if not reused:
+            return fresh
+        self._is_in_order = False
+        return np.concatenate([np.array(reused, np.intp), fresh])
 
     def _grow(self, end: int) -> None:
         for number, part in enumerate(self._parts):
