@@ -32,10 +32,11 @@ def slots_of(
 ) -> Slots:
     """The slot of each key, or ABSENT; what stands elsewhere (`take`) is moved into the arrays."""
     slots = arrays.find(keys)
+    places = np.flatnonzero(slots == ABSENT)
+    absent = list(map(keys.__getitem__, places.tolist()))
     # Each key once: a second look would find what lies below the value that was taken.
-    absent = dict.fromkeys(map(keys.__getitem__, np.flatnonzero(slots == ABSENT).tolist()))
-    found = {key: value for key in absent if (value := take(key)) is not MISSING}
-    if not found:
-        return slots
-    arrays.insert(list(found), to_parts(list(found.values())))
-    return arrays.find(keys)
+    found = {key: value for key in dict.fromkeys(absent) if (value := take(key)) is not MISSING}
+    if found:
+        arrays.insert(list(found), to_parts(list(found.values())))
+        slots[places] = arrays.find(absent)
+    return slots

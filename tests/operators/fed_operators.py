@@ -21,6 +21,7 @@ from streamlet.graph import Hash
 from streamlet.operators.operator import Operator
 from streamlet.operators.session import SessionWindowOperator
 from streamlet.runtime.partition import HashRouter
+from streamlet.state.flat_table import FlatTable
 from streamlet.state.log import Generation
 from streamlet.testing import OperatorHarness
 from streamlet.testing.script import At
@@ -169,8 +170,10 @@ class Fed:
         return repr((main, self.harness.side_outputs(), dropped))
 
     def state(self) -> dict[str, list[str]]:
-        """What keyed state holds, by table."""
+        """What keyed state holds, by table; of what is dirty, each entry in one place only."""
         tables = self._log._tables
+        for table in tables.values():
+            assert not _entries(table, table.dirty) & _entries(table, table.arrays)
         return {name: sorted(map(repr, table.items())) for name, table in tables.items()}
 
     @property
@@ -201,6 +204,12 @@ class Fed:
                 self._log.retire(generation)
             else:
                 self._log.unfreeze(generation)
+
+
+def _entries(table: Any, layer: Any) -> set[Any]:
+    if isinstance(table, FlatTable):
+        return set(layer)
+    return {(outer, inner) for outer, inners in layer.items() for inner in inners}
 
 
 def _shown(generation: Generation) -> str:

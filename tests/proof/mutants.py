@@ -21,7 +21,9 @@ from tests.proof import planted_in_tasks as in_tasks
 from tests.testing.simulation.columnar_pipelines import (
     late_columns,
     running_columns,
+    session_columns,
     sliding_columns,
+    tumbling_columns,
 )
 from tests.testing.simulation.file_pipelines import file_to_file, windows_over_files
 from tests.testing.simulation.simulated_pipelines import (
@@ -91,7 +93,12 @@ MUTANTS: Final = (
     Mutant(in_tasks.changes_of_a_failed_write_count_as_written, tumbling),
     Mutant(in_columns.mark_of_fired_windows_is_not_written, sliding_columns),
     Mutant(in_columns.late_columns_are_folded_in_after_a_restore, late_columns),
-    Mutant(in_columns.accumulators_are_changed_while_they_are_written, running_columns),
+    Mutant(in_columns.accumulators_are_changed_while_they_are_written, session_columns),
+    Mutant(in_columns.arrays_are_not_written, running_columns),
+    Mutant(in_columns.frozen_arrays_go_on_changing, running_columns),
+    Mutant(in_columns.windows_frozen_in_arrays_are_dropped_without_a_trace, tumbling_columns),
+    Mutant(in_columns.removal_stays_beside_what_is_put_in_arrays, session_columns),
+    Mutant(in_columns.failed_write_hides_newer_arrays, running_columns),
 )
 
 

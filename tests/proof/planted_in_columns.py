@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import pytest
 
 from streamlet.operators.fired import FiredUntil
 from streamlet.operators.slices import SlicedWindowOperator
+from streamlet.state.arrays import Part, Slots
+from streamlet.state.flat_table import FlatTable
+from streamlet.state.layers import Layer, LayeredTable
 from streamlet.state.layout import StateSpec
+from streamlet.state.nested_table import NestedTable
 
 Patch: TypeAlias = pytest.MonkeyPatch
 
@@ -34,3 +39,61 @@ def accumulators_are_changed_while_they_are_written(patch: Patch) -> None:
         return value
 
     patch.setattr(StateSpec, "copied", shared)
+
+
+def arrays_are_not_written(patch: Patch) -> None:
+    """ST-5: a barrier that forgets what columns work on; in memory nothing is missing."""
+    freeze = LayeredTable.freeze
+
+    def forgetful(self: LayeredTable) -> list[Layer]:
+        arrays, self.arrays = self.arrays, {}
+        layers = freeze(self)
+        self.arrays = arrays
+        return layers
+
+    patch.setattr(LayeredTable, "freeze", forgetful)
+
+
+def frozen_arrays_go_on_changing(patch: Patch) -> None:
+    """ST-5: what comes after the barrier is folded into what is being written."""
+    freeze = LayeredTable.freeze
+
+    def shared(self: LayeredTable) -> list[Layer]:
+        arrays = self.arrays
+        layers = freeze(self)
+        self.arrays = arrays
+        return layers
+
+    patch.setattr(LayeredTable, "freeze", shared)
+
+
+def windows_frozen_in_arrays_are_dropped_without_a_trace(patch: Patch) -> None:
+    """WN-23: they have fired, and a restore brings them back."""
+    remove_all = NestedTable._remove_all
+
+    def traceless(self: NestedTable, outer: Any, inners: list[Any]) -> None:
+        frozen = self._frozen
+        self._frozen = [layer for layer in frozen if isinstance(layer.get(outer, {}), dict)]
+        remove_all(self, outer, inners)
+        self._frozen = frozen
+
+    patch.setattr(NestedTable, "_remove_all", traceless)
+
+
+def failed_write_hides_newer_arrays(patch: Patch) -> None:
+    """ST-5: what could not be written is dirty again, although arrays hold what came after it."""
+    take_out = LayeredTable._take_out
+
+    def without_arrays(self: LayeredTable, layer: Layer) -> list[Layer]:
+        return [newer for newer in take_out(self, layer) if newer is not self.arrays]
+
+    patch.setattr(LayeredTable, "_take_out", without_arrays)
+
+
+def removal_stays_beside_what_is_put_in_arrays(patch: Patch) -> None:
+    """ST-5: a key that comes again is written as removed."""
+
+    def beside(self: FlatTable, entries: Sequence[Any], slots: Slots, parts: list[Part]) -> None:
+        self.arrays.put(entries, slots, parts)
+
+    patch.setattr(FlatTable, "put_in_arrays", beside)

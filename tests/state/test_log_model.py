@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Generator, Iterator
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from streamlet.operators.kept_keys import accumulators_of, slots_of
 from streamlet.state import nested_table, pieces
 from streamlet.state.flat_table import FlatTable
 from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
 from streamlet.state.nested_table import NestedTable
 from streamlet.state.pieces import collect, in_order, release
+from tests.state.counts import add, added, arrays_in, counts, counts_in_arrays
 
 KEYS = st.sampled_from([0, 1, 2, 300, "a", "bb", None, (1, "x"), b"z"])
 OUTERS = st.sampled_from([(0, 10), (10, 20), (-5, 2**40)])
 NUMBERS = st.integers(0, 9)
+FEW_KEYS = st.sampled_from([0, "a", None])
+"""Of what rows and columns change: so they often meet."""
+SOME_KEYS = st.lists(FEW_KEYS, min_size=1, max_size=4)
+STEPS = st.sampled_from([1, 1, 5, 0.5, 2**70])
+"""The last two do not fit into an array of ints."""
 
 Model = dict[str, dict[Any, Any]]
 
@@ -51,6 +59,8 @@ class StateLogMachine(RuleBasedStateMachine):
         self.model: Model = {name: {} for name in ("flat", "owned", "map", "window", "timers")}
         self.rows: list[pa.RecordBatch] = []
         self.frozen: list[tuple[Generation, Model | None]] = []
+        self.in_arrays: list[list[tuple[Any, str]]] = []
+        """Of each that is frozen the layers in arrays, and what they were."""
         self.writing: Iterator[pa.RecordBatch] | None = None
         self.written: list[pa.RecordBatch] = []
         self.log = self.open(backend, range(128), [])
@@ -94,17 +104,59 @@ class StateLogMachine(RuleBasedStateMachine):
         self.flat("flat").remove(key)
         self.model["flat"].pop(key, None)
 
-    @rule(key=KEYS, number=NUMBERS)
-    def append_in_place(self, key: Any, number: int) -> None:
+    @rule(key=FEW_KEYS, number=NUMBERS)
+    def add_in_place(self, key: Any, number: int) -> None:
         table = self.flat("owned")
-        elements = table.for_update(key)
-        if elements is MISSING:
-            elements = []
-            table.put(key, elements)
-        elements.append(number)
-        self.model["owned"].setdefault(key, []).append(number)
+        kept = table.for_update(key)
+        if kept is MISSING:
+            table.put(key, kept := [0, 0])
+        add(kept, number)
+        self.add_to_model("owned", [key], number)
 
-    @rule(key=KEYS)
+    @rule(key=FEW_KEYS, number=NUMBERS)
+    def put_owned(self, key: Any, number: int) -> None:
+        self.flat("owned").put(key, [1, number])
+        self.model["owned"][key] = [1, number]
+
+    @rule(keys=SOME_KEYS, number=STEPS)
+    def add_columns(self, keys: list[Any], number: Any) -> None:
+        table, distinct = self.flat("owned"), list(dict.fromkeys(keys))
+        if not table.arrays:
+            table.arrays = counts_in_arrays()
+        slots, parts = added(table.arrays, keys, table.take, number)
+        table.put_in_arrays(distinct, slots, parts)
+        self.add_to_model("owned", distinct, number)
+
+    @rule(keys=SOME_KEYS)
+    def look_up_columns(self, keys: list[Any]) -> None:
+        """As for a batch that must go row by row after all."""
+        table = self.flat("owned")
+        if not table.arrays:
+            table.arrays = counts_in_arrays()
+        slots_of(table.arrays, keys, table.take, counts)
+
+    @rule(keys=SOME_KEYS)
+    def remove_columns(self, keys: list[Any]) -> None:
+        table = self.flat("owned")
+        held = [key for key in dict.fromkeys(keys) if key in table.arrays]
+        if held:
+            table.remove_from_arrays(held)
+        for key in held:
+            del self.model["owned"][key]
+
+    @rule(window=OUTERS, keys=SOME_KEYS, number=STEPS)
+    def add_columns_to_window(self, window: Any, keys: list[Any], number: Any) -> None:
+        table, distinct = self.nested("window"), list(dict.fromkeys(keys))
+        arrays = table.arrays.setdefault(window, counts_in_arrays())
+        slots, parts = added(arrays, keys, partial(table.take, window), number)
+        table.put_in_arrays(window, distinct, slots, parts)
+        self.add_to_model("window", [(window, key) for key in distinct], number)
+
+    def add_to_model(self, name: str, entries: list[Any], number: Any) -> None:
+        for entry in entries:
+            add(self.model[name].setdefault(entry, [0, 0]), number)
+
+    @rule(key=FEW_KEYS)
     def remove_owned(self, key: Any) -> None:
         self.flat("owned").remove(key)
         self.model["owned"].pop(key, None)
@@ -119,16 +171,33 @@ class StateLogMachine(RuleBasedStateMachine):
         self.nested("map").remove(key, inner)
         self.model["map"].pop((key, inner), None)
 
-    @rule(window=OUTERS, key=KEYS, number=NUMBERS)
+    @rule(window=OUTERS, key=FEW_KEYS, number=NUMBERS)
     def add_to_window(self, window: Any, key: Any, number: int) -> None:
         table = self.nested("window")
-        sums = table.for_update(window, key)
-        if sums is MISSING:
-            sums = {}
-            table.put(window, key, sums)
-        sums[number] = sums.get(number, 0) + 1
-        expected = self.model["window"].setdefault((window, key), {})
-        expected[number] = expected.get(number, 0) + 1
+        kept = table.for_update(window, key)
+        if kept is MISSING:
+            table.put(window, key, kept := [0, 0])
+        add(kept, number)
+        self.add_to_model("window", [(window, key)], number)
+
+    @rule(window=OUTERS, key=FEW_KEYS)
+    def remove_from_window(self, window: Any, key: Any) -> None:
+        self.nested("window").remove(window, key)
+        self.model["window"].pop((window, key), None)
+
+    @rule(window=OUTERS)
+    def fire_window_as_columns(self, window: Any) -> None:
+        """If all of it stands in arrays."""
+        table = self.nested("window")
+        if (arrays := table.arrays_of(window)) is None:
+            return
+        keys, parts = arrays.columns()
+        fired = zip(keys, accumulators_of([part.tolist() for part in parts]), strict=True)
+        assert {(window, key): kept for key, kept in fired} == {
+            entry: kept for entry, kept in self.model["window"].items() if entry[0] == window
+        }
+        assert len(list(table.dropping(window, keys))) <= len(parts[0]) // 2 + 1
+        self.drop_from_model("window", window)
 
     @rule(window=OUTERS)
     def drop_window(self, window: Any) -> None:
@@ -194,7 +263,9 @@ class StateLogMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.frozen) < 3)
     @rule()
     def freeze(self) -> None:
-        self.frozen.append((self.log.freeze(), copy.deepcopy(self.model)))
+        generation = self.log.freeze()
+        self.frozen.append((generation, copy.deepcopy(self.model)))
+        self.in_arrays.append([(layer, repr(layer)) for layer in arrays_in(generation)])
 
     @precondition(lambda self: self.frozen)
     @rule()
@@ -208,6 +279,7 @@ class StateLogMachine(RuleBasedStateMachine):
     @rule()
     def write_and_retire(self) -> None:
         generation, expected = self.frozen.pop(0)
+        self.in_arrays.pop(0)
         writing = self.writing or self.log.write(generation, batch_rows=2)
         self.rows += [*self.written, *writing]
         self.writing, self.written = None, []
@@ -225,6 +297,7 @@ class StateLogMachine(RuleBasedStateMachine):
 
     def fail_to_write_at(self, position: int) -> None:
         generation, _ = self.frozen.pop(position)
+        self.in_arrays.pop(position)
         if position == 0:
             self.writing, self.written = None, []
         self.log.unfreeze(generation)
@@ -274,6 +347,20 @@ class StateLogMachine(RuleBasedStateMachine):
             assert self.log.size() == sum(map(len, self.model.values()))
             windows = sorted({window for window, _ in self.model["window"]})
             assert self.nested("window").outers() == windows
+
+    @invariant()
+    def keeps_no_entry_twice(self) -> None:
+        """A dirty one stands in the dict or in the arrays; what is frozen in arrays stays so."""
+        if hasattr(self, "model"):
+            owned, window = self.flat("owned"), self.nested("window")
+            assert not owned.dirty.keys() & set(owned.arrays)
+            for outer, arrays in window.arrays.items():
+                assert not window.dirty.get(outer, {}).keys() & set(arrays)
+                keys, parts = arrays.columns()
+                values = accumulators_of([part.tolist() for part in parts])
+                assert list(zip(keys, values, strict=True)) == list(arrays.items())
+            for layer, before in chain.from_iterable(self.in_arrays):
+                assert repr(layer) == before
 
     def teardown(self) -> None:
         if hasattr(self, "model"):
