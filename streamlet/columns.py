@@ -8,7 +8,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from streamlet.elements import Batch, RowBatch
+from streamlet.elements import Batch, ColumnBatch, RowBatch
 from streamlet.errors import RecordError
 from streamlet.row_builder import row_builder
 
@@ -27,12 +27,29 @@ def to_rows(batch: Batch) -> RowBatch:
     """The same records as Python objects, dicts where they were columns, in the same order."""
     if isinstance(batch, RowBatch):
         return batch
-    keys = batch.keys
+    keys, names = batch.keys, batch.records.schema.names
+    columns = [values_of(column) for column in batch.records.columns]
     return RowBatch(
-        (batch.make or records_of)(batch.records),
-        None if batch.timestamps is None else batch.timestamps.tolist(),
+        (batch.make or rows_of)(names, columns) if names else [{} for _ in range(len(batch))],
+        _timestamps_of(batch, columns),
         None if keys is None else list(map(keys.distinct.__getitem__, keys.codes.tolist())),
     )
+
+
+def _timestamps_of(batch: ColumnBatch, columns: Sequence[list[Any]]) -> list[int] | None:
+    """As Python ints: those of the column that they are, if they are one, as that saves making
+    them twice."""
+    import pyarrow as pa
+
+    if batch.timestamps is None:
+        return None
+    place = batch.timestamps.__array_interface__  # where they lie in memory, and their type
+    for column, values in zip(batch.records.columns, columns, strict=True):
+        is_whole = pa.types.is_int64(column.type) and not column.null_count
+        if is_whole and numbers_of(column).__array_interface__ == place:
+            return values
+    timestamps: list[int] = batch.timestamps.tolist()
+    return timestamps
 
 
 def records_of(columns: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:

@@ -98,14 +98,15 @@ class ColumnBatch:
     """Records as Arrow columns, in arrival order.
 
     `timestamps` (int64, epoch ms) is None when no record has one; `keys` stands after a `key_by`.
-    To Python code each record is what `make` makes of the columns, None: a dict of its fields.
+    To Python code each record is what `make` makes of the names of the columns and lists of their
+    values, None: a dict of its fields.
     Never changed once it was emitted, as a RowBatch.
     """
 
     records: pa.RecordBatch
     timestamps: npt.NDArray[np.int64] | None = None
     keys: KeyColumn | None = None
-    make: Callable[[pa.RecordBatch], list[Any]] | None = None
+    make: Callable[[Sequence[str], Sequence[list[Any]]], list[Any]] | None = None
 
     def __len__(self) -> int:
         rows: int = self.records.num_rows

@@ -151,8 +151,24 @@ class Best(Selecting):
         return accumulator
 
 
+def _fold_least(rows: Rows, at: int, parts: Iterable[Any]) -> None:
+    for row, part in zip(rows, parts, strict=True):
+        least = row[at]
+        if least is None or (part is not None and part < least):
+            row[at] = part
+
+
+def _fold_greatest(rows: Rows, at: int, parts: Iterable[Any]) -> None:
+    for row, part in zip(rows, parts, strict=True):
+        greatest = row[at]
+        if greatest is None or (part is not None and part > greatest):
+            row[at] = part
+
+
 class Min(Best):
     __slots__ = ()
+
+    fold = staticmethod(_fold_least)
 
     def merge(self, older: Any, newer: Any, /) -> Any:
         if older is None:
@@ -164,6 +180,8 @@ class Min(Best):
 
 class Max(Best):
     __slots__ = ()
+
+    fold = staticmethod(_fold_greatest)
 
     def merge(self, older: Any, newer: Any, /) -> Any:
         if older is None:

@@ -90,8 +90,9 @@ class Source(ABC, Generic[T]):
     rows_because: str | None = "its reader gives Python objects"
     """Why its records cannot stay columns, for the plan; None: `poll` gives RecordBatches."""
 
-    make_records: Callable[[pa.RecordBatch], list[Any]] | None = None
-    """What Python code sees of the RecordBatches that `poll` gives; None: dicts."""
+    make_records: Callable[[Sequence[str], Sequence[list[Any]]], list[Any]] | None = None
+    """What Python code sees of the RecordBatches that `poll` gives; None: dicts. It is given the
+    names of the columns and, as lists, their values."""
 
     @abstractmethod
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:

@@ -46,6 +46,31 @@ def test_columns_become_dicts_with_their_timestamps_and_keys() -> None:
     assert {type(stamp) for stamp in rows.timestamps} == {int}
 
 
+def test_timestamps_that_are_a_column_are_its_very_values() -> None:
+    records = columns(at=[10_000, 20_000, 30_000], n=[1, 2, 3])
+    batch = ColumnBatch(records, records.column("at").to_numpy())
+    is_kept = np.array([True, False, True])
+    for part in (
+        batch,
+        batch.slice(1, 3),
+        batch.filter(is_kept),
+        batch.filter(is_kept).slice(1, 2),
+    ):
+        rows = to_rows(part)
+        assert rows.timestamps == [record["at"] for record in rows.values]
+    rows = to_rows(batch.slice(1, 3))
+    assert rows.timestamps is not None
+    assert rows.timestamps[0] is rows.values[0]["at"]
+
+
+def test_timestamps_that_lie_elsewhere_are_their_own() -> None:
+    records = columns(at=[10, 20, 30, 40])
+    stamps = records.column("at").to_numpy()
+    assert to_rows(ColumnBatch(records, stamps + 1)).timestamps == [11, 21, 31, 41]
+    assert to_rows(ColumnBatch(records.slice(0, 2), stamps[::2])).timestamps == [10, 30]
+    assert to_rows(ColumnBatch(records.slice(0, 2), stamps[2:])).timestamps == [30, 40]
+
+
 def test_rows_stay_the_rows_they_are() -> None:
     batch = RowBatch([1])
     assert to_rows(batch) is batch

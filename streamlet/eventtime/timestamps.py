@@ -79,7 +79,7 @@ def _milliseconds(column: pa.Array) -> npt.NDArray[np.int64] | None:
     if column.null_count or not len(column):
         return None
     if pa.types.is_signed_integer(kind):
-        numbers = numbers_of(column).astype(np.int64)
+        numbers = numbers_of(column).astype(np.int64, copy=False)
     elif pa.types.is_timestamp(kind) and kind.tz is not None:
         in_unit = in_microseconds(column)
         times, parts = _UNITS[in_unit.type.unit]

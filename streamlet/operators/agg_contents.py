@@ -98,9 +98,20 @@ class AggContents(WindowContents):
     def fire_all(
         self, keys: Sequence[Any], window: Window, contents: Sequence[Any], results: Results
     ) -> bool:
-        starts, ends = [window.start] * len(keys), [window.end] * len(keys)
-        self.fire_spans(keys, starts, ends, contents, results)
+        self.fire_results(keys, window, self.named.results(contents), results)
         return True
+
+    def fire_results(
+        self,
+        keys: Sequence[Any],
+        window: Window,
+        folded: Sequence[Sequence[Any]],
+        results: Results,
+    ) -> None:
+        """Fires for each key what stands at its position, in a column per aggregate."""
+        starts, ends = [window.start] * len(keys), [window.end] * len(keys)
+        columns = [*key_columns(self._key_fields, list(keys)), starts, ends, *folded]
+        self._give(columns, ends, results)
 
     def fire_spans(
         self,
@@ -113,6 +124,9 @@ class AggContents(WindowContents):
         """Fires for each key a window of its own."""
         columns = [*key_columns(self._key_fields, list(keys)), starts, ends]
         columns += self.named.results(contents)
+        self._give(columns, ends, results)
+
+    def _give(self, columns: list[Sequence[Any]], ends: list[int], results: Results) -> None:
         if self.gives_columns and self._fire_columns(columns, ends, results):
             return
         results.values += self._rows(*columns)

@@ -58,7 +58,8 @@ class Firings:
     def __init__(self, contents: WindowContents) -> None:
         self._contents = contents
         self._work: Work | None = None
-        self._at_once = _FIRED_AT_ONCE
+        self.at_once = _FIRED_AT_ONCE
+        """How many keys to fire before the budget is looked at."""
         self.results = Results()
 
     def open(self, ctx: OperatorContext) -> None:
@@ -72,7 +73,7 @@ class Firings:
         """
         if self._work is None:
             self._work = begin()
-        self._at_once = max(1, min(budget, _FIRED_AT_ONCE))
+        self.at_once = max(1, min(budget, _FIRED_AT_ONCE))
         for done in self._work:
             budget -= done
             if budget <= 0:
@@ -86,7 +87,7 @@ class Firings:
     def fire_all(self, span: Span, keys: Iterable[Any], kept_of: Callable[[Any], Any]) -> Work:
         """Fires the window for the keys in their order."""
         window, remaining = Window(*span), iter(keys)
-        while some := list(islice(remaining, self._at_once)):
+        while some := list(islice(remaining, self.at_once)):
             self.fire(window, some, list(map(kept_of, some)), self.results)
             yield len(some)
 

@@ -106,9 +106,9 @@ class SessionWindowOperator(Operator):
         keys, folded = batch.keys or [], 0
         remaining, ends = iter(keys), self._ends(batch, timestamps)
         accumulators: list[list[Any]] = []
-        append, sessions_of = accumulators.append, self._sessions.dirty.get
-        for key, timestamp, end in zip(remaining, timestamps, ends, strict=True):
-            sessions = sessions_of(key)
+        append = accumulators.append
+        known = list(map(self._sessions.dirty.get, keys))
+        for key, timestamp, end, sessions in zip(remaining, timestamps, ends, known, strict=True):
             if sessions.__class__ is list and len(sessions) == 1:  # no tombstone, and not None
                 session = sessions[0]
                 start, stop, accumulator, has_fired = session

@@ -28,6 +28,7 @@ from streamlet.operators.firing import DueSpans, Firings, Work, count_pieces, re
 from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import Operator, OperatorContext, OperatorSnapshot, Output
 from streamlet.operators.results import Results
+from streamlet.operators.row_slices import RowSlices
 from streamlet.operators.window import LateRecords, stamped
 from streamlet.operators.window_contents import WindowScope
 from streamlet.state.log import Layout
@@ -62,12 +63,14 @@ class SlicedWindowOperator(Operator):
         self._firings = Firings(contents)
         self._column_spans: ColumnSpans | None = None
         self._slice_columns: SliceColumns | None = None
+        self._row_slices = RowSlices(contents, self._firings)
 
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
         self._slices = keyed_state(ctx).nested(
             "_slices", Layout.WINDOW, owned=True, kind="slice agg", copy=self._contents.copy
         )
+        self._row_slices.open(self._slices)
         self._late = LateRecords(ctx, self._late_tag_id)
         self._fired = FiredUntil(ctx)
         self._known: set[Span] = set()
@@ -163,6 +166,7 @@ class SlicedWindowOperator(Operator):
         """The changes of the slice."""
         if span not in self._known:
             self._remember(span)
+        self._row_slices.forget(span)
         if self._slice_columns is not None:
             self._slice_columns.forget(span)
         return self._slices.dirty.setdefault(span, {})
@@ -200,8 +204,10 @@ class SlicedWindowOperator(Operator):
     def _fire_columns(self, window: Span, spans: list[Span]) -> Generator[int, None, bool]:
         """Fires the window if its slices can be had as columns; False: nothing was done."""
         columns = self._slice_columns
-        if columns is None or self._fired.latest_ms >= window[1] - 1:
+        if self._is_cumulative or self._fired.latest_ms >= window[1] - 1:
             return False
+        if columns is None:
+            return (yield from self._row_slices.fire(window, spans))
         for span in spans:
             if not columns.knows(span) and not (yield from self._learn(columns, span)):
                 return False
@@ -264,6 +270,7 @@ class SlicedWindowOperator(Operator):
             yield from self._drop(span)
 
     def _drop(self, span: Span) -> Iterator[int]:
+        self._row_slices.forget(span)
         if self._slice_columns is not None:
             self._slice_columns.forget(span)
         if span not in self._known:

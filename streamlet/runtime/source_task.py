@@ -19,7 +19,7 @@ from streamlet.elements import (
     StreamStatus,
     Watermark,
 )
-from streamlet.eventtime.splits import SplitWatermarks
+from streamlet.eventtime.splits import Emitted, SplitWatermarks
 from streamlet.operators.operator import OperatorSnapshot
 from streamlet.plan import PlannedOperator
 from streamlet.runtime.messages import (
@@ -141,22 +141,29 @@ class SourceTask(Task):
         elif content is not None and len(content):
             batch = self._stamped(reader, content)
             self._since_watermark += len(batch)
-            await self._emit(self._watermarks.on_batch(reader.split, batch))
+            emitted = self._watermarks.on_batch(reader.split, batch)
+            await self._emit([self._as_kept(reader, element) for element in emitted])
         reader.confirm(polled)
         if content is None:
             self._close_split(reader)
 
     def _stamped(self, reader: SplitReader, batch: Batch) -> Batch:
-        """The batch with timestamps, if the pipeline or the source has any.
-
-        Columns are stamped as such, many times quicker, even if rows are made of them then.
-        """
+        """The batch with timestamps, if the pipeline or the source has any."""
         try:
             if not self._stamps_columns:
                 batch = to_rows(batch)
-            if self._stamper is not None:
-                batch = self._stamper.stamp(batch)
-            return batch if self._keeps_columns else to_rows(batch)
+            return batch if self._stamper is None else self._stamper.stamp(batch)
+        except Exception as error:
+            reader.note(error)
+            raise
+
+    def _as_kept(self, reader: SplitReader, element: Emitted) -> Emitted:
+        """Columns are stamped and looked at as such, many times quicker, even if rows are made of
+        them then."""
+        if self._keeps_columns or not isinstance(element, ColumnBatch):
+            return element
+        try:
+            return to_rows(element)
         except Exception as error:
             reader.note(error)
             raise

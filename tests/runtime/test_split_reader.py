@@ -52,8 +52,8 @@ def test_a_poll_may_give_a_list_or_a_record_batch() -> None:
 
 def test_a_source_says_what_python_code_sees_of_its_columns() -> None:
     source = OnceSource(pa.RecordBatch.from_pylist([{"a": 1}, {"a": 2}]))
-    source.make_records = lambda columns: columns.column("a").to_pylist()
-    assert run(source) == [1, 2]
+    source.make_records = lambda names, columns: [(*names, value) for value in columns[0]]
+    assert run(source) == [("a", 1), ("a", 2)]
 
 
 @pytest.mark.parametrize("given", ["text", (1, 2), 5, {"a": 1}, pa.table({"a": [1]})])

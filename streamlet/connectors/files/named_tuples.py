@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
-
-from streamlet.columns import values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,10 +41,10 @@ class TupleMaker:
             for name, kind in self._hints.items()
         )
 
-    def __call__(self, batch: pa.RecordBatch) -> list[Any]:
-        """The rows of a batch that fits."""
-        columns = [values_of(batch.column(name)) for name in self._hints]
-        return list(map(tuple.__new__, repeat(self._type), zip(*columns, strict=True)))
+    def __call__(self, names: Sequence[str], columns: Sequence[list[Any]]) -> list[Any]:
+        """The rows of a batch that fits, from its values."""
+        fields = map(dict(zip(names, columns, strict=True)).__getitem__, self._hints)
+        return list(map(tuple.__new__, repeat(self._type), zip(*fields, strict=True)))
 
 
 def _is_kind(*tests: str) -> Callable[[pa.DataType], bool]:
