@@ -7,7 +7,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP, ColumnBatch, RowBatch
+from streamlet.elements import ColumnBatch, RowBatch
 from streamlet.eventtime.windows import Window
 from streamlet.operators.keyed import key_columns
 from streamlet.operators.operator import OperatorContext
@@ -132,42 +132,25 @@ class AggContents(WindowContents):
         results.values += self._rows(*columns)
         results.timestamps += [end - 1 for end in ends]
 
-    def fire_merged(
-        self, window: Window, keys: list[Any], arrays: list[pa.Array], results: Results
-    ) -> bool:
-        """Fires for keys in any order what stands in columns; False: not as columns."""
-        import numpy as np
-        import pyarrow as pa
+    def key_arrays(self, keys: Sequence[Any]) -> list[pa.Array] | None:
+        """The keys as the leading columns of results; None: Arrow would change one."""
+        from streamlet.column_folds.forms import as_arrays
 
-        from streamlet.operators.slice_columns import sorted_by_key
-
-        ordered = sorted_by_key(key_columns(self._key_fields, keys), arrays)
-        if ordered is None or not MIN_TIMESTAMP <= window.start < window.end <= MAX_TIMESTAMP:
-            return False
-        bounds = [pa.array(np.full(len(keys), bound)) for bound in window]
-        stamps = np.full(len(keys), window.max_timestamp())
-        self._add_columns([*ordered[0], *bounds, *ordered[1]], stamps, results)
-        return True
+        return as_arrays(key_columns(self._key_fields, list(keys)))
 
     def fire_arrays(
         self,
-        keys: Sequence[Any],
+        leading: Sequence[pa.Array],
         starts: npt.NDArray[np.int64],
         ends: npt.NDArray[np.int64],
         arrays: Sequence[pa.Array],
         results: Results,
-    ) -> bool:
-        """Fires for each key a window of its own; False: not as columns, and none was."""
+    ) -> None:
+        """Fires for each key, in `leading`, a window of its own; per aggregate an array."""
         import pyarrow as pa
 
-        from streamlet.column_folds.forms import as_arrays
-
-        leading = as_arrays(key_columns(self._key_fields, list(keys)))
-        if leading is None:
-            return False
         columns = [*leading, pa.array(starts), pa.array(ends), *arrays]
         self._add_columns(columns, ends - 1, results)
-        return True
 
     def _fire_columns(
         self, columns: list[Sequence[Any]], ends: list[int], results: Results

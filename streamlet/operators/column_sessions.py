@@ -215,10 +215,11 @@ class ColumnSessions:
         folds, order = self._folds.latest, np.argsort(parts[END], kind="stable")
         starts, ends, *kept = [part[order] for part in parts]
         columns = None if folds is None else folds.results(kept)
-        ordered = list(map(keys.__getitem__, order.tolist()))
-        return columns is not None and self._contents.fire_arrays(
-            ordered, starts, ends, columns, results
-        )
+        leading = self._contents.key_arrays(list(map(keys.__getitem__, order.tolist())))
+        if columns is None or leading is None:
+            return False
+        self._contents.fire_arrays(leading, starts, ends, columns, results)
+        return True
 
 
 @dataclass(frozen=True, slots=True)

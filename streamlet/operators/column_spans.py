@@ -14,9 +14,10 @@ from streamlet.column_folds.groups import Groups
 from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
-from streamlet.eventtime.windows import Span, Window
+from streamlet.eventtime.windows import Span
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
+from streamlet.operators.key_order import by_key
 from streamlet.operators.results import Results
 from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots, as_objects
 from streamlet.state.log import NestedTable
@@ -118,9 +119,12 @@ class ColumnSpans:
         if arrays is None or folds is None or len(arrays) > MOST_AT_ONCE:
             return None
         keys, parts = arrays.columns()
-        columns = folds.results(parts)
-        if columns is None or not self._contents.fire_merged(Window(*span), keys, columns, results):
+        leading, columns = self._contents.key_arrays(keys), folds.results(parts)
+        ordered = None if leading is None or columns is None else by_key(leading, columns)
+        if ordered is None:
             return None
+        starts, ends = np.full(len(keys), span[0]), np.full(len(keys), span[1])
+        self._contents.fire_arrays(ordered[0], starts, ends, ordered[1], results)
         return keys
 
     def _span(self, number: int) -> Span:

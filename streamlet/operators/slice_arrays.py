@@ -1,25 +1,27 @@
-"""What slices of rows hold as arrays, so that a window of many keys merges them in few steps."""
+"""What slices hold as arrays, so that a window of many keys merges them in few steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Best, Max
+from streamlet.state.arrays import KeyedArrays, Part
 
-MOST_AT_ONCE: Final = 50_000
-"""Entries of one slice that are read in one go; more would stall the loop."""
-FORGOTTEN_FROM: Final = 4 * MOST_AT_ONCE
+FORGOTTEN_FROM: Final = 200_000
 """So many keys are numbered before those that no slice has any more are forgotten."""
 
 Numbers: TypeAlias = npt.NDArray[Any]
 """Of type int64 or float64."""
+ToColumns: TypeAlias = Callable[[list[Any]], "list[pa.Array] | None"]
+"""Makes columns of keys, if that can be."""
 _INT64_END: Final = 1 << 63
 
 
@@ -31,6 +33,27 @@ class _Slice:
     """Per aggregate the accumulators, at the position of their key."""
     largest: list[int]
     """Per aggregate what no whole number goes beyond, below 0 or above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a window holds, by key ascending."""
+
+    _all: _Ascending
+    _is_there: npt.NDArray[np.bool_]
+    columns: list[Numbers]
+    """Per aggregate the accumulators of the keys that are there."""
+
+    def keys(self) -> list[Any]:
+        keys: list[Any] = self._all.keys[self._is_there].tolist()
+        return keys
+
+    def key_arrays(self, to_columns: ToColumns) -> list[pa.Array] | None:
+        """The keys as columns; None: they cannot be."""
+        columns = self._all.columns(to_columns)
+        if columns is None:
+            return None
+        return [column.filter(pa.array(self._is_there)) for column in columns]
 
 
 class SliceArrays:
@@ -54,44 +77,49 @@ class SliceArrays:
         return span in self._slices
 
     def learn(self, span: Span, entries: Mapping[Any, Sequence[Any]]) -> bool:
-        """Takes what the slice holds; False: there is too much, or not only such numbers."""
-        if not 0 < len(entries) <= MOST_AT_ONCE:
+        """Takes what the slice holds; False: there are not only such numbers."""
+        columns = [_as_numbers(values) for values in zip(*entries.values(), strict=True)]
+        return self._learn(span, list(entries), columns)
+
+    def learn_arrays(self, span: Span, entries: KeyedArrays) -> bool:
+        """The same where it is in arrays."""
+        keys, parts = entries.columns()
+        return self._learn(span, keys, [_numbers_of(part) for part in parts])
+
+    def _learn(self, span: Span, keys: Sequence[Any], found: Sequence[Numbers | None]) -> bool:
+        columns = [column for column in found if column is not None]
+        if len(columns) < len(found):
             return False
-        columns = []
-        for values in zip(*entries.values(), strict=True):
-            if (numbers := _as_numbers(values)) is None:
-                return False
-            columns.append(numbers)
         self._slices[span] = _Slice(
-            np.fromiter(map(self._keys.__getitem__, entries), np.intp, len(entries)),
+            np.fromiter(map(self._keys.__getitem__, keys), np.intp, len(keys)),
             columns,
-            [max(-int(column.min()), int(column.max())) for column in columns],
+            [_largest(column) for column in columns],
         )
         return True
 
-    def merged(self, spans: Sequence[Span]) -> tuple[list[Any], list[list[Any]]] | None:
-        """The keys of slices that it knows, ascending, and per aggregate their accumulators.
+    def merged(self, spans: Sequence[Span]) -> Merged | None:
+        """The accumulators of slices that it knows, by key.
 
         None: they cannot be merged as arrays.
         """
         try:
-            keys, order = self._keys.ascending()
+            keys = self._keys.ascending()
         except TypeError:  # those of this window alone might compare
             return None
         parts = [self._slices[span] for span in spans]
-        is_there = np.zeros(len(keys), np.bool_)
+        is_there = np.zeros(len(self._keys), np.bool_)
         for part in parts:
             is_there[part.numbers] = True
-        present = is_there[order]
-        columns = []
+        present = is_there[keys.numbers]
+        places, columns = keys.numbers[present], []
         for at in range(len(self._aggregates)):
             if (merged := self._merge(at, parts)) is None:
                 return None
-            columns.append(merged[order[present]].tolist())
-        if len(keys) > FORGOTTEN_FROM:
+            columns.append(merged[places])
+        if len(self._keys) > FORGOTTEN_FROM:
             self._keys = _Numbered()
             self._slices.clear()
-        return keys[present].tolist(), columns
+        return Merged(keys, present, columns)
 
     def _merge(self, at: int, parts: Sequence[_Slice]) -> Numbers | None:
         """By the number of the key; within a slice no key comes twice."""
@@ -135,26 +163,51 @@ def _as_numbers(values: Sequence[Any]) -> Numbers | None:
     return None
 
 
+def _numbers_of(part: Part) -> Numbers | None:
+    """The same of what stands in arrays, which change."""
+    if part.dtype == object:
+        return _as_numbers(part.tolist())
+    is_whole = part.dtype == np.int64
+    return part.copy() if is_whole or np.isfinite(part).all() else None
+
+
+def _largest(column: Numbers) -> int:
+    """What no whole number of it goes beyond, below 0 or above."""
+    return max(-int(column.min()), int(column.max())) if column.dtype == np.int64 else 0
+
+
+class _Ascending:
+    """Keys in their order, and the number of each."""
+
+    def __init__(self, keys: list[Any], numbers: npt.NDArray[np.intp]) -> None:
+        self.keys = np.fromiter(keys, np.object_, len(keys))
+        self.numbers = numbers
+        self._columns: list[list[pa.Array] | None] = []
+
+    def columns(self, to_columns: ToColumns) -> list[pa.Array] | None:
+        """What `to_columns` makes of all keys; it is asked once."""
+        if not self._columns:
+            self._columns.append(to_columns(self.keys.tolist()))
+        return self._columns[0]
+
+
 class _Numbered(dict[Any, int]):
     """Numbers keys in the order in which they are first asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ordered: list[Any] = []
-        self._ascending = np.empty(0, np.object_), np.empty(0, np.intp)
+        self._ascending = _Ascending([], np.empty(0, np.intp))
 
     def __missing__(self, key: Any) -> int:
         number = self[key] = len(self)
         return number
 
-    def ascending(self) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.intp]]:
-        """All keys, and their numbers. TypeError: they do not compare."""
+    def ascending(self) -> _Ascending:
+        """All keys. TypeError: they do not compare."""
         if len(self._ordered) < len(self):
             self._ordered += islice(self, len(self._ordered), None)
             self._ordered.sort()  # quick, as most of it is in order
-            numbers = map(self.__getitem__, self._ordered)
-            self._ascending = (
-                np.fromiter(self._ordered, np.object_, len(self)),
-                np.fromiter(numbers, np.intp, len(self)),
-            )
+            numbers = np.fromiter(map(self.__getitem__, self._ordered), np.intp, len(self))
+            self._ascending = _Ascending(self._ordered, numbers)
         return self._ascending

@@ -19,16 +19,15 @@ from streamlet.eventtime.windows import (
     CumulativeEventTimeWindows,
     SlidingEventTimeWindows,
     Span,
-    Window,
 )
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.buckets import Buckets
 from streamlet.operators.fired import FiredUntil
 from streamlet.operators.firing import DueSpans, Firings, Work, count_pieces, read_pieces
 from streamlet.operators.keyed import keyed_state
+from streamlet.operators.merged_slices import MergedSlices
 from streamlet.operators.operator import Operator, OperatorContext, OperatorSnapshot, Output
 from streamlet.operators.results import Results
-from streamlet.operators.row_slices import RowSlices
 from streamlet.operators.window import LateRecords, stamped
 from streamlet.operators.window_contents import WindowScope
 from streamlet.state.log import Layout
@@ -36,7 +35,6 @@ from streamlet.state.pieces import Entries, collect, in_order, pieces_of, releas
 
 if TYPE_CHECKING:
     from streamlet.operators.column_spans import ColumnSpans
-    from streamlet.operators.slice_columns import SliceColumns
 
 Merged: TypeAlias = Generator[int, None, tuple[dict[Any, Any], list[Entries]]]
 
@@ -62,15 +60,14 @@ class SlicedWindowOperator(Operator):
         self._watermark_ms = MIN_TIMESTAMP
         self._firings = Firings(contents)
         self._column_spans: ColumnSpans | None = None
-        self._slice_columns: SliceColumns | None = None
-        self._row_slices = RowSlices(contents, self._firings)
+        self._merged_slices = MergedSlices(contents, self._firings)
 
     def open(self, ctx: OperatorContext) -> None:
         self._ctx = ctx
         self._slices = keyed_state(ctx).nested(
             "_slices", Layout.WINDOW, owned=True, kind="slice agg", copy=self._contents.copy
         )
-        self._row_slices.open(self._slices)
+        self._merged_slices.open(self._slices)
         self._late = LateRecords(ctx, self._late_tag_id)
         self._fired = FiredUntil(ctx)
         self._known: set[Span] = set()
@@ -109,11 +106,8 @@ class SlicedWindowOperator(Operator):
         """Where batches of columns go; from now on results are columns, too."""
         if self._column_spans is None:
             from streamlet.operators.column_spans import ColumnSpans
-            from streamlet.operators.slice_columns import SliceColumns
 
             self._contents.gives_columns = True
-            if not self._is_cumulative:  # those merge what has fired anyway
-                self._slice_columns = SliceColumns.of(self._contents.named)
             self._column_spans = ColumnSpans(
                 self._contents,
                 self._slices,
@@ -166,9 +160,7 @@ class SlicedWindowOperator(Operator):
         """The changes of the slice."""
         if span not in self._known:
             self._remember(span)
-        self._row_slices.forget(span)
-        if self._slice_columns is not None:
-            self._slice_columns.forget(span)
+        self._merged_slices.forget(span)
         return self._slices.dirty.setdefault(span, {})
 
     def _remember(self, span: Span) -> None:
@@ -188,7 +180,7 @@ class SlicedWindowOperator(Operator):
         known = [span for start in starts if (span := self._slice(start)) in self._known]
         due_ms, is_last = window[1] - 1, self._last_end(window[0]) == window[1]
         may_fire = self._fired.earliest_ms < due_ms
-        if may_fire and not (yield from self._fire_columns(window, known)):
+        if may_fire and not (yield from self._fire_arrays(window, known)):
             merged, layers = yield from read_pieces(self._merge(known))
             keys: Iterable[Any] = yield from read_pieces(in_order(merged))
             if self._fired.latest_ms >= due_ms:
@@ -201,31 +193,12 @@ class SlicedWindowOperator(Operator):
             if self._last_end(span[0]) == window[1]:
                 yield from count_pieces(self._drop(span))
 
-    def _fire_columns(self, window: Span, spans: list[Span]) -> Generator[int, None, bool]:
-        """Fires the window if its slices can be had as columns; False: nothing was done."""
-        columns = self._slice_columns
+    def _fire_arrays(self, window: Span, spans: list[Span]) -> Generator[int, None, bool]:
+        """Fires the window if its slices can be merged as arrays; False: nothing was done."""
+        # Cumulative windows merge what has fired anyway.
         if self._is_cumulative or self._fired.latest_ms >= window[1] - 1:
             return False
-        if columns is None:
-            return (yield from self._row_slices.fire(window, spans))
-        for span in spans:
-            if not columns.knows(span) and not (yield from self._learn(columns, span)):
-                return False
-        merged = columns.merged(spans)
-        return merged is not None and self._contents.fire_merged(
-            Window(*window), *merged, self._firings.results
-        )
-
-    def _learn(self, columns: SliceColumns, span: Span) -> Generator[int, None, bool]:
-        """Has the slice as columns from now on; False: that cannot be."""
-        arrays = self._slices.arrays_of(span)
-        if arrays is not None:
-            return columns.learn_arrays(span, arrays)
-        layers = self._slices.layers_of(span)
-        entries = yield from read_pieces(collect(layers))
-        is_learnt = columns.learn(span, entries)
-        yield from count_pieces(release(entries, layers))
-        return is_learnt
+        return (yield from self._merged_slices.fire(window, spans))
 
     def _merge(self, spans: list[Span]) -> Merged:
         """The accumulators of the slices by key, and what they are read from.
@@ -252,27 +225,25 @@ class SlicedWindowOperator(Operator):
         changed, if need be a copy is kept.
         """
         first = self._slice(self._assigner.spans(spans[0][0])[0][0])
-        copied = self._slices.spec.copied
+        put, copied = self._slices.put, self._slices.spec.copied
         is_own = len(spans) > 1 and self._contents.copy is not None
         for span in spans:
             if span == first:
                 continue
+            if first not in self._known:
+                self._remember(first)
             layers = self._slices.layers_of(span)
             entries = yield from collect(layers)
             for piece in pieces_of(entries):
-                # For each piece anew: a write that fails in between replaces the changes.
-                changes = self._changes(first)
                 for key in piece:
                     whole = merged[key]
-                    changes[key] = whole if is_own else copied(whole)
+                    put(first, key, whole if is_own else copied(whole))
                 yield len(piece)
             yield from release(entries, layers)
             yield from self._drop(span)
 
     def _drop(self, span: Span) -> Iterator[int]:
-        self._row_slices.forget(span)
-        if self._slice_columns is not None:
-            self._slice_columns.forget(span)
+        self._merged_slices.forget(span)
         if span not in self._known:
             return
         self._known.discard(span)

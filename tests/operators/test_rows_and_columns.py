@@ -167,6 +167,52 @@ def test_a_slice_that_changes_is_learnt_anew(step: str) -> None:
         play(SLICES, ("auction",), script, seed)
 
 
+BIDS: Final = NamedAggregates({"bids": agg.count(), "total": agg.sum("price")})
+SEEDS: Final = range(8)
+"""Of what is rows, what columns; and where batches are cut."""
+
+
+def bids_of(kind: str) -> Callable[[], Operator]:
+    return partial(operator, ASSIGNERS[kind], BIDS, ("auction",), None)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_key_with_two_sessions_in_a_batch_is_looked_up_once(seed: int) -> None:
+    """The second time it found what lay below, from before the last freeze."""
+    script: list[Step] = [bids([1, 2], [1, 1]), ("freeze", 0), bids([1], [3])]
+    script += [bids([1, 1], [6, 20]), ("watermark", 15), ("restore", 0)]
+    play(bids_of("session"), ("auction",), script, seed)
+
+
+@pytest.mark.parametrize("step", ["restore", "write", "unfreeze"])
+def test_a_session_that_fired_does_not_come_back_with_a_new_one_of_its_key(step: str) -> None:
+    """Looking for the key forgot that it was removed."""
+    script: list[Step] = [bids([1, 2], [1, 1]), ("freeze", 0), ("watermark", 10)]
+    script += [bids([1, 1], [12, 30]), (step, 0), bids([1, 2], [31, 31]), ("restore", 0)]
+    for seed in SEEDS:
+        play(bids_of("session"), ("auction",), script, seed)
+
+
+@pytest.mark.parametrize("kind", ["tumbling", "sliding"])
+def test_columns_after_rows_fire_beside_the_right_keys(kind: str) -> None:
+    """A key that went to the rows and came back has another place than before."""
+    script: list[Step] = [bids([1, 2, 3], [1, 2, 3]), bids([1], [4]), bids([1], [5])]
+    script += [bids([2, 1], [5, 6]), bids([2, 3], [6, 6])]
+    for seed in range(3 * len(SEEDS)):
+        play(bids_of(kind), ("auction",), script, seed)
+
+
+@pytest.mark.parametrize("step", ["unfreeze", "write", "restore"])
+@pytest.mark.parametrize("kind", ASSIGNERS)
+def test_rows_and_columns_change_the_same_keys_while_they_are_written(kind: str, step: str) -> None:
+    """ST-5: then the write fails, or does not."""
+    script: list[Step] = [bids([1, 2, 3], [1, 2, 3]), ("freeze", 0), bids([1, 2, 4], [4, 5, 3])]
+    script += [bids([1, 4, 2], [6, 6, 5]), ("freeze", 0), bids([2, 3], [5, 7]), (step, 0)]
+    script += [bids([1, 3], [6, 8]), ("watermark", 9), bids([2, 1], [11, 16]), ("restore", 0)]
+    for seed in SEEDS:
+        play(bids_of(kind), ("auction",), script, seed)
+
+
 @pytest.mark.parametrize("kind", ASSIGNERS)
 def test_whole_numbers_join_a_float_one_by_one(kind: str) -> None:
     """Their sum would round otherwise."""

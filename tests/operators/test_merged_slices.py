@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from streamlet import SlidingEventTimeWindows
 from streamlet import aggregates as agg
 from streamlet.aggregates import NamedAggregates
-from streamlet.operators import row_slices
+from streamlet.operators import merged_slices
 from streamlet.operators.agg_contents import AggContents
-from streamlet.operators.row_slices import ARRAYS_FROM
+from streamlet.operators.merged_slices import ARRAYS_FROM
 from streamlet.operators.slice_arrays import SliceArrays
 from streamlet.operators.slices import SlicedWindowOperator
 from streamlet.testing import OperatorHarness
@@ -34,7 +34,7 @@ def sliced() -> SlicedWindowOperator:
 def fired(records: list[tuple[Any, Any, int]], arrays_from: int, budget: int = 4_096) -> list[Any]:
     """What (key, value, timestamp) gives, as text that tells 1 from 1.0 and 0.0 from -0.0."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_slices, "ARRAYS_FROM", arrays_from)
+        patch.setattr(merged_slices, "ARRAYS_FROM", arrays_from)
         with OperatorHarness(sliced, key_by=0, firing_budget=budget) as harness:
             for key, value, timestamp in records:
                 harness.send((key, value), timestamp)
@@ -50,7 +50,7 @@ def merges(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(arrays: SliceArrays, spans: Any) -> Any:
         merged = merged_of(arrays, spans)
-        sizes.append(0 if merged is None else len(merged[0]))
+        sizes.append(0 if merged is None else len(merged.columns[0]))
         return merged
 
     monkeypatch.setattr(SliceArrays, "merged", counted)
@@ -120,7 +120,7 @@ def test_keys_that_do_not_compare_fire_as_if_one_by_one(merges: list[int]) -> No
 def test_a_slice_that_changes_after_it_was_merged_is_read_again(merges: list[int]) -> None:
     """SQL-3: a record behind a window that has fired counts into those that have not."""
     with pytest.MonkeyPatch.context() as patch, OperatorHarness(sliced, key_by=0) as harness:
-        patch.setattr(row_slices, "ARRAYS_FROM", 1)
+        patch.setattr(merged_slices, "ARRAYS_FROM", 1)
         for timestamp in (1, 6):
             harness.send(("k", 1), timestamp)
         harness.watermark(9)
@@ -146,7 +146,7 @@ def test_restored_slices_are_merged_as_those_that_were_never_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merges: list[int]
 ) -> None:
     """SQL-3: of a checkpoint between two windows, in memory and on disk."""
-    monkeypatch.setattr(row_slices, "ARRAYS_FROM", 1)
+    monkeypatch.setattr(merged_slices, "ARRAYS_FROM", 1)
     results = []
     for backend in ("heap", "rocksdb"):
         subtasks = Subtasks(SLIDING, backend, tmp_path)
