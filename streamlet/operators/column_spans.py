@@ -19,7 +19,8 @@ from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
 from streamlet.operators.key_order import by_key
 from streamlet.operators.results import Results
-from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots, as_objects
+from streamlet.state.arrays import ABSENT, Part, Slots, as_objects
+from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.log import NestedTable
 
 Numbers = npt.NDArray[np.int64]
@@ -28,6 +29,8 @@ MAX_TIME: Final = 2**61
 """Times beyond, either way, are left to Python's ints, which do not overflow."""
 MOST_AT_ONCE: Final = 100_000
 """Entries of a span that are read and sorted in one go; more would stall the loop."""
+FORGOTTEN_FROM: Final = 100_000
+"""So many keys are numbered before those that no span has any more are forgotten."""
 CELLS_PER_ROW: Final = 8
 """With more pairs of span and key than so many per row, sorting is cheaper than counting all."""
 
@@ -40,7 +43,8 @@ class SpanKeys:
     """The keys with rows in one span; their groups stand side by side, in the same order."""
 
     number: int
-    keys: list[Any]
+    positions: npt.NDArray[np.intp]
+    """Of its keys among the distinct keys of the batch."""
     groups: slice
 
 
@@ -64,6 +68,7 @@ class ColumnSpans:
         self._size_ms = size_ms
         self._offset_ms = offset_ms
         self._folds = FoldsOfSchema(contents.named)
+        self._names = KeyNumbers()
 
     def add(self, batch: ColumnBatch, is_open: Callable[[int], bool]) -> RowBatch:
         """Adds the rows whose span is open; gives the others, which must go one by one.
@@ -98,16 +103,17 @@ class ColumnSpans:
         if (int(numbers.max()) - int(numbers.min()) + 1) * len(batch.keys.distinct) > MAX_TIME:
             return False
         groups, spans = group_by_span(batch.keys, numbers)
-        arrays = [self._arrays(self._span(span.number), folds) for span in spans]
-        slots = [self._slots(of, span, folds) for of, span in zip(arrays, spans, strict=True)]
-        older = _joined([of.read(at) for of, at in zip(arrays, slots, strict=True)])
-        is_new = np.concatenate(slots) == ABSENT
+        names = self._names.of(batch.keys.distinct)
+        kept = [self._kept(span, batch.keys, names, folds) for span in spans]
+        older = _joined([of.arrays.read(of.slots) for of in kept])
+        is_new = np.concatenate([of.slots for of in kept]) == ABSENT
         folded = folds.fold(groups, batch.records, older, is_new)
         if folded is None:
             return False
-        for span, at in zip(spans, slots, strict=True):
-            parts = [part[span.groups] for part in folded]
-            self._table.put_in_arrays(self._span(span.number), span.keys, at, parts)
+        for of, keys in zip(kept, spans, strict=True):
+            parts = [part[keys.groups] for part in folded]
+            self._table.put_in_arrays(of.span, of.names, of.slots, parts)
+        self._forget_names(kept)
         return True
 
     def fire(self, span: Span, results: Results) -> list[Any] | None:
@@ -131,22 +137,37 @@ class ColumnSpans:
         start = number * self._size_ms + self._offset_ms
         return start, start + self._size_ms
 
-    def _arrays(self, span: Span, folds: NamedFolds) -> KeyedArrays:
-        """Where columns keep the span's accumulators."""
+    def _kept(self, keys: SpanKeys, of_batch: KeyColumn, names: Slots, folds: NamedFolds) -> _Kept:
+        """Where the span keeps the keys; what it has elsewhere moves into its arrays."""
+        span = self._span(keys.number)
         self._open_span(span)
         arrays = self._table.arrays.get(span)
         if arrays is None:
-            arrays = self._table.arrays[span] = KeyedArrays(accumulators_of, folds.dtypes)
-        return arrays
-
-    def _slots(self, arrays: KeyedArrays, keys: SpanKeys, folds: NamedFolds) -> Slots:
-        """Those of the keys; what the span has elsewhere moves into its arrays."""
-        span = self._span(keys.number)
+            arrays = NumberedArrays(accumulators_of, folds.dtypes, self._names)
+            self._table.arrays[span] = arrays
+        if arrays.numbers is self._names:
+            own_names = names[keys.positions]
+        else:
+            own_names = arrays.numbers.of([of_batch.distinct[at] for at in keys.positions.tolist()])
         if all(layer is arrays for layer in self._table.layers_of(span)):
-            return arrays.find(keys.keys)
-        return slots_of(
-            arrays, keys.keys, partial(self._table.take, span), partial(parts_of, folds=folds)
-        )
+            return _Kept(span, arrays, own_names, arrays.find(own_names))
+        take, to_parts = partial(self._table.take, span), partial(parts_of, folds=folds)
+        return _Kept(span, arrays, own_names, slots_of(arrays, own_names, take, to_parts))
+
+    def _forget_names(self, kept: Sequence[_Kept]) -> None:
+        """Further spans begin with new names when most keys are likely to be gone."""
+        if len(self._names) > max(FORGOTTEN_FROM, 4 * max(len(of.arrays) for of in kept)):
+            self._names = KeyNumbers()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Where a span keeps the keys of a batch."""
+
+    span: Span
+    arrays: NumberedArrays
+    names: Slots
+    slots: Slots
 
 
 def _joined(parts: Sequence[Sequence[Part]]) -> list[Part]:
@@ -163,8 +184,8 @@ def group_by_span(keys: KeyColumn, numbers: Numbers) -> tuple[Groups, list[SpanK
 
     >>> keys = KeyColumn(np.array([1, 0, 1]), ["a", "b"])
     >>> groups, spans = group_by_span(keys, np.array([7, 7, 8]))
-    >>> groups.codes.tolist(), [(span.number, span.keys) for span in spans]
-    ([1, 0, 2], [(7, ['a', 'b']), (8, ['b'])])
+    >>> groups.codes.tolist(), [(span.number, span.positions.tolist()) for span in spans]
+    ([1, 0, 2], [(7, [0, 1]), (8, [1])])
     """
     first, width = int(numbers.min()), len(keys.distinct)
     present, codes = _numbered(numbers, first, keys, width)
@@ -172,10 +193,8 @@ def group_by_span(keys: KeyColumn, numbers: Numbers) -> tuple[Groups, list[SpanK
     stops = [*(np.flatnonzero(np.diff(span_of)) + 1).tolist(), len(present)]
     spans, start = [], 0
     for stop in stops:
-        positions = key_of[start:stop].tolist()
         number = first + int(span_of[start])
-        own_keys = list(map(keys.distinct.__getitem__, positions))
-        spans.append(SpanKeys(number, own_keys, slice(start, stop)))
+        spans.append(SpanKeys(number, key_of[start:stop], slice(start, stop)))
         start = stop
     return Groups(codes, len(present)), spans
 

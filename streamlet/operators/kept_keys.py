@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from streamlet.column_folds.kept import kept_array
 from streamlet.column_folds.named import NamedFolds
-from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots
+from streamlet.state.arrays import ABSENT, Arrays, Names, Part, Slots
 from streamlet.state.layout import MISSING
 
 
@@ -25,18 +23,19 @@ def parts_of(accumulators: Sequence[Sequence[Any]], folds: NamedFolds) -> list[P
 
 
 def slots_of(
-    arrays: KeyedArrays,
-    keys: Sequence[Any],
+    arrays: Arrays[Names],
+    names: Names,
     take: Callable[[Any], Any],
     to_parts: Callable[[Sequence[Any]], list[Part]],
 ) -> Slots:
     """The slot of each key, or ABSENT; what stands elsewhere (`take`) is moved into the arrays."""
-    slots = arrays.find(keys)
-    places = np.flatnonzero(slots == ABSENT)
-    absent = list(map(keys.__getitem__, places.tolist()))
+    slots = arrays.find(names)
+    is_absent = slots == ABSENT
+    absent = arrays.where(names, is_absent)
     # Each key once: a second look would find what lies below the value that was taken.
-    found = {key: value for key in dict.fromkeys(absent) if (value := take(key)) is not MISSING}
+    keys = dict.fromkeys(arrays.keys_of(absent))
+    found = {key: value for key in keys if (value := take(key)) is not MISSING}
     if found:
-        arrays.insert(list(found), to_parts(list(found.values())))
-        slots[places] = arrays.find(absent)
+        arrays.insert(arrays.names_of(list(found)), to_parts(list(found.values())))
+        slots[is_absent] = arrays.find(absent)
     return slots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Best, Max
-from streamlet.state.arrays import KeyedArrays, Part
+from streamlet.state.arrays import Part
+from streamlet.state.key_numbers import Ascending, KeyNumbers, NumberedArrays
 
 FORGOTTEN_FROM: Final = 200_000
 """So many keys are numbered before those that no slice has any more are forgotten."""
@@ -39,21 +40,21 @@ class _Slice:
 class Merged:
     """What a window holds, by key ascending."""
 
-    _all: _Ascending
+    _all: Ascending
     _is_there: npt.NDArray[np.bool_]
     columns: list[Numbers]
     """Per aggregate the accumulators of the keys that are there."""
 
     def keys(self) -> list[Any]:
-        keys: list[Any] = self._all.keys[self._is_there].tolist()
-        return keys
+        return list(compress(self._all.keys, self._is_there.tolist()))
 
     def key_arrays(self, to_columns: ToColumns) -> list[pa.Array] | None:
         """The keys as columns; None: they cannot be."""
-        columns = self._all.columns(to_columns)
-        if columns is None:
+        if self._all.columns is None:
+            self._all.columns = to_columns(self._all.keys)
+        if self._all.columns is None:
             return None
-        return [column.filter(pa.array(self._is_there)) for column in columns]
+        return [column.filter(pa.array(self._is_there)) for column in self._all.columns]
 
 
 class SliceArrays:
@@ -65,7 +66,7 @@ class SliceArrays:
 
     def __init__(self, aggregates: Sequence[Aggregate]) -> None:
         self._aggregates = aggregates
-        self._keys = _Numbered()
+        self._keys = KeyNumbers()
         self._slices: dict[Span, _Slice] = {}
 
     def forget(self, span: Span) -> None:
@@ -79,22 +80,24 @@ class SliceArrays:
     def learn(self, span: Span, entries: Mapping[Any, Sequence[Any]]) -> bool:
         """Takes what the slice holds; False: there are not only such numbers."""
         columns = [_as_numbers(values) for values in zip(*entries.values(), strict=True)]
-        return self._learn(span, list(entries), columns)
+        return self._learn(span, self._keys.of(list(entries)), columns)
 
-    def learn_arrays(self, span: Span, entries: KeyedArrays) -> bool:
+    def learn_arrays(self, span: Span, entries: NumberedArrays) -> bool:
         """The same where it is in arrays."""
+        if not self._slices:
+            self._keys = entries.numbers
         keys, parts = entries.columns()
-        return self._learn(span, keys, [_numbers_of(part) for part in parts])
+        is_same = entries.numbers is self._keys
+        numbers = entries.all_numbers() if is_same else self._keys.of(keys)
+        return self._learn(span, numbers, [_numbers_of(part) for part in parts])
 
-    def _learn(self, span: Span, keys: Sequence[Any], found: Sequence[Numbers | None]) -> bool:
+    def _learn(
+        self, span: Span, numbers: npt.NDArray[np.intp], found: Sequence[Numbers | None]
+    ) -> bool:
         columns = [column for column in found if column is not None]
         if len(columns) < len(found):
             return False
-        self._slices[span] = _Slice(
-            np.fromiter(map(self._keys.__getitem__, keys), np.intp, len(keys)),
-            columns,
-            [_largest(column) for column in columns],
-        )
+        self._slices[span] = _Slice(numbers, columns, list(map(_largest, columns)))
         return True
 
     def merged(self, spans: Sequence[Span]) -> Merged | None:
@@ -117,7 +120,7 @@ class SliceArrays:
                 return None
             columns.append(merged[places])
         if len(self._keys) > FORGOTTEN_FROM:
-            self._keys = _Numbered()
+            self._keys = KeyNumbers()
             self._slices.clear()
         return Merged(keys, present, columns)
 
@@ -164,50 +167,13 @@ def _as_numbers(values: Sequence[Any]) -> Numbers | None:
 
 
 def _numbers_of(part: Part) -> Numbers | None:
-    """The same of what stands in arrays, which change."""
+    """The same of what stands in arrays."""
     if part.dtype == object:
         return _as_numbers(part.tolist())
     is_whole = part.dtype == np.int64
-    return part.copy() if is_whole or np.isfinite(part).all() else None
+    return part if is_whole or np.isfinite(part).all() else None
 
 
 def _largest(column: Numbers) -> int:
     """What no whole number of it goes beyond, below 0 or above."""
     return max(-int(column.min()), int(column.max())) if column.dtype == np.int64 else 0
-
-
-class _Ascending:
-    """Keys in their order, and the number of each."""
-
-    def __init__(self, keys: list[Any], numbers: npt.NDArray[np.intp]) -> None:
-        self.keys = np.fromiter(keys, np.object_, len(keys))
-        self.numbers = numbers
-        self._columns: list[list[pa.Array] | None] = []
-
-    def columns(self, to_columns: ToColumns) -> list[pa.Array] | None:
-        """What `to_columns` makes of all keys; it is asked once."""
-        if not self._columns:
-            self._columns.append(to_columns(self.keys.tolist()))
-        return self._columns[0]
-
-
-class _Numbered(dict[Any, int]):
-    """Numbers keys in the order in which they are first asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ordered: list[Any] = []
-        self._ascending = _Ascending([], np.empty(0, np.intp))
-
-    def __missing__(self, key: Any) -> int:
-        number = self[key] = len(self)
-        return number
-
-    def ascending(self) -> _Ascending:
-        """All keys. TypeError: they do not compare."""
-        if len(self._ordered) < len(self):
-            self._ordered += islice(self, len(self._ordered), None)
-            self._ordered.sort()  # quick, as most of it is in order
-            numbers = np.fromiter(map(self.__getitem__, self._ordered), np.intp, len(self))
-            self._ascending = _Ascending(self._ordered, numbers)
-        return self._ascending

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
-from typing import Any, Final, TypeAlias
+from itertools import repeat
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,74 +17,90 @@ Part: TypeAlias = npt.NDArray[Any]
 """One item per key or slot; `tolist()` gives Python's own objects."""
 ValuesOf: TypeAlias = Callable[[Sequence[list[Any]]], list[Any]]
 """From the parts of some values, parallel lists, to the values that a table gives."""
+Names = TypeVar("Names")
+"""How batches call keys: a list of them, or an array of their numbers."""
 
 ABSENT: Final = -1
 _PIECE: Final = 4_096
 _FIRST_SLOTS: Final = 1_024
 
 
-class KeyedArrays(Mapping[Any, Any]):
+class Arrays(Mapping[Any, Any], Generic[Names]):
     """The part of a table's dirty entries that batches of columns work on.
 
-    Whoever asks for one entry gets a value made for it, which may be kept and changed.
-
-    >>> arrays = KeyedArrays(lambda parts: list(zip(*parts)), [np.dtype(np.int64)] * 2)
-    >>> arrays.insert(["a", "b"], [np.array([1, 2]), np.array([10, 20])])
-    >>> arrays.find(["b", "c"]).tolist(), dict(arrays)
-    ([1, -1], {'a': (1, 10), 'b': (2, 20)})
+    As a mapping it has the keys themselves. Whoever asks for one entry gets a value made for it,
+    which may be kept and changed.
     """
 
-    __slots__ = ("_end", "_free", "_is_in_order", "_parts", "_slots", "_values_of")
+    __slots__ = ("_end", "_free", "_parts", "_values_of")
 
     def __init__(self, values_of: ValuesOf, dtypes: Iterable[np.dtype[Any]]) -> None:
         self._values_of = values_of
-        self._slots: dict[Any, int] = {}
         self._free: list[int] = []
-        self._is_in_order = True
-        """Whether slots ascend in the order of the keys: until one is used again."""
         self._end = 0
         """Slots from here on were never used."""
         self._parts: list[Part] = [np.zeros(_FIRST_SLOTS, dtype) for dtype in dtypes]
 
+    @abstractmethod
+    def find(self, names: Names) -> Slots:
+        """The slot of each key, or ABSENT."""
+
+    @abstractmethod
+    def names_of(self, keys: Sequence[Any]) -> Names:
+        """What batches call these keys."""
+
+    @abstractmethod
+    def keys_of(self, names: Names) -> Sequence[Any]:
+        """The keys that are called so."""
+
+    @abstractmethod
+    def where(self, names: Names, mask: npt.NDArray[np.bool_]) -> Names:
+        """Some of the names."""
+
+    @abstractmethod
+    def _slot(self, key: Any) -> int:
+        """The key's slot, or ABSENT."""
+
+    @abstractmethod
+    def _forget(self, key: Any) -> int:
+        """The same, and removes it."""
+
+    @abstractmethod
+    def _remember(self, names: Names, slots: Slots) -> None:
+        """These slots are those of these keys, which had none."""
+
+    @abstractmethod
+    def _all(self) -> tuple[list[Any], Slots]:
+        """All keys, and their slots."""
+
     def __getitem__(self, key: Any) -> Any:
-        return self._values_at([self._slots[key]])[0]
+        slot = self._slot(key)
+        if slot == ABSENT:
+            raise KeyError(key)
+        return self._value_at(slot)
 
     def get(self, key: Any, default: Any = None) -> Any:
         """A value made for whoever asks."""
-        slot = self._slots.get(key)
-        return default if slot is None else self._values_at([slot])[0]
+        slot = self._slot(key)
+        return default if slot == ABSENT else self._value_at(slot)
 
     def __contains__(self, key: Any) -> bool:
-        return key in self._slots
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._slots)
-
-    def __reversed__(self) -> Iterator[Any]:
-        return iter(reversed(self._slots))
-
-    def __len__(self) -> int:
-        return len(self._slots)
+        return self._slot(key) != ABSENT
 
     def __repr__(self) -> str:
-        return f"KeyedArrays({dict(self.items())})"
+        return f"{type(self).__name__}({dict(self.items())})"
 
     def items(self) -> Iterator[tuple[Any, Any]]:  # type: ignore[override]
         """All entries; none may change meanwhile. Quicker than one by one."""
-        remaining = iter(self._slots.items())
-        while piece := dict(islice(remaining, _PIECE)):
-            yield from zip(piece, self._values_at(list(piece.values())), strict=True)
+        keys, slots = self._all()
+        for start in range(0, len(keys), _PIECE):
+            piece = slice(start, start + _PIECE)
+            yield from zip(keys[piece], self._values_at(slots[piece]), strict=True)
 
     def columns(self) -> tuple[list[Any], list[Part]]:
-        """All keys, and beside them the parts of their values."""
-        keys = list(self._slots)
-        if self._is_in_order and len(keys) == self._end:  # a key for each slot, side by side
-            return keys, [part[: self._end] for part in self._parts]
-        return keys, self.read(np.fromiter(self._slots.values(), np.intp, len(keys)))
-
-    def find(self, keys: Sequence[Any]) -> Slots:
-        """The slot of each key, or ABSENT."""
-        return np.fromiter(map(self._slots.get, keys, repeat(ABSENT)), np.intp, len(keys))
+        """All keys, and beside them the parts of their values, copied."""
+        keys, slots = self._all()
+        return keys, self.read(slots)
 
     def read(self, slots: Slots) -> list[Part]:
         """Each part of the values in these slots, copied; anything where a slot is ABSENT."""
@@ -98,66 +115,114 @@ class KeyedArrays(Mapping[Any, Any]):
                 part = self._parts[number] = as_objects(part)
             part[slots] = newer
 
-    def put(self, keys: Sequence[Any], slots: Slots, parts: Sequence[Part]) -> Sequence[Any]:
+    def put(self, names: Names, slots: Slots, parts: Sequence[Part]) -> Names:
         """Sets the values of keys, each once, whose slots `find` gave; gives those that are new."""
         is_new = slots == ABSENT
+        new = self.where(names, is_new)
         if is_new.all():
-            new = keys
-            self.insert(keys, parts)
+            self.insert(names, parts)
         elif is_new.any():
             self.write(slots[~is_new], [part[~is_new] for part in parts])
-            new = list(map(keys.__getitem__, np.flatnonzero(is_new).tolist()))
             self.insert(new, [part[is_new] for part in parts])
         else:
-            new = ()
             self.write(slots, parts)
         return new
 
-    def insert(self, keys: Sequence[Any], parts: Sequence[Part]) -> None:
+    def insert(self, names: Names, parts: Sequence[Part]) -> None:
         """Adds keys, each once, that are not there yet."""
-        slots = self._unused(len(keys))
-        self._slots.update(zip(keys, slots.tolist(), strict=True))
+        slots = self._unused(len(parts[0]))
+        self._remember(names, slots)
         self.write(slots, parts)
 
     def pop(self, key: Any) -> Any:
         """Removes the entry and gives its value, or MISSING."""
-        slot = self._slots.pop(key, None)
-        if slot is None:
+        slot = self._forget(key)
+        if slot == ABSENT:
             return MISSING
         self._free.append(slot)
-        return self._values_at([slot])[0]
+        return self._value_at(slot)
 
     def discard(self, key: Any) -> None:
         """Removes the entry if it is there."""
-        slot = self._slots.pop(key, None)
-        if slot is not None:
+        slot = self._forget(key)
+        if slot != ABSENT:
             self._free.append(slot)
 
-    def remove(self, keys: Iterable[Any]) -> None:
-        """Removes entries that are there."""
-        self._free += map(self._slots.pop, keys)
+    def _value_at(self, slot: int) -> Any:
+        return self._values_at(np.array([slot]))[0]
 
-    def _values_at(self, slots: list[int]) -> list[Any]:
-        at = np.array(slots, np.intp)
-        return self._values_of([part[at].tolist() for part in self._parts])
+    def _values_at(self, slots: Slots) -> list[Any]:
+        return self._values_of([part.tolist() for part in self.read(slots)])
 
     def _unused(self, count: int) -> Slots:
         """So many slots for new keys."""
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         begin, self._end = self._end, self._end + count - len(reused)
-        self._grow(self._end)
+        self._parts = [grown(part, self._end) for part in self._parts]
         fresh = np.arange(begin, self._end)
-        if not reused:
-            return fresh
-        self._is_in_order = False
-        return np.concatenate([np.array(reused, np.intp), fresh])
+        return np.concatenate([np.array(reused, np.intp), fresh]) if reused else fresh
 
-    def _grow(self, end: int) -> None:
-        for number, part in enumerate(self._parts):
-            if end > len(part):
-                grown = np.zeros(max(end, 2 * len(part)), part.dtype)
-                grown[: len(part)] = part
-                self._parts[number] = grown
+
+class KeyedArrays(Arrays[Sequence[Any]]):
+    """Entries by their keys.
+
+    >>> arrays = KeyedArrays(lambda parts: list(zip(*parts)), [np.dtype(np.int64)] * 2)
+    >>> arrays.insert(["a", "b"], [np.array([1, 2]), np.array([10, 20])])
+    >>> arrays.find(["b", "c"]).tolist(), dict(arrays)
+    ([1, -1], {'a': (1, 10), 'b': (2, 20)})
+    """
+
+    __slots__ = ("_slots",)
+
+    def __init__(self, values_of: ValuesOf, dtypes: Iterable[np.dtype[Any]]) -> None:
+        super().__init__(values_of, dtypes)
+        self._slots: dict[Any, int] = {}
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._slots)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(reversed(self._slots))
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def find(self, names: Sequence[Any]) -> Slots:
+        return np.fromiter(map(self._slots.get, names, repeat(ABSENT)), np.intp, len(names))
+
+    def names_of(self, keys: Sequence[Any]) -> Sequence[Any]:
+        return keys
+
+    def keys_of(self, names: Sequence[Any]) -> Sequence[Any]:
+        return names
+
+    def where(self, names: Sequence[Any], mask: npt.NDArray[np.bool_]) -> Sequence[Any]:
+        return list(map(names.__getitem__, np.flatnonzero(mask).tolist()))
+
+    def remove(self, keys: Iterable[Any]) -> None:
+        """Removes entries that are there."""
+        self._free += map(self._slots.pop, keys)
+
+    def _slot(self, key: Any) -> int:
+        return self._slots.get(key, ABSENT)
+
+    def _forget(self, key: Any) -> int:
+        return self._slots.pop(key, ABSENT)
+
+    def _remember(self, names: Sequence[Any], slots: Slots) -> None:
+        self._slots.update(zip(names, slots.tolist(), strict=True))
+
+    def _all(self) -> tuple[list[Any], Slots]:
+        return list(self._slots), np.fromiter(self._slots.values(), np.intp, len(self._slots))
+
+
+def grown(part: Part, size: int) -> Part:
+    """The array, or a copy at least twice as long where it has no room for so many items."""
+    if size <= len(part):
+        return part
+    larger = np.zeros(max(size, 2 * len(part)), part.dtype)
+    larger[: len(part)] = part
+    return larger
 
 
 def as_objects(part: Part) -> Part:

@@ -14,7 +14,8 @@ from streamlet.state.pieces import PIECE, Entries
 from streamlet.state.store import NOTHING, NestedCells, NestedLayer
 
 if TYPE_CHECKING:
-    from streamlet.state.arrays import KeyedArrays, Part, Slots
+    from streamlet.state.arrays import Part, Slots
+    from streamlet.state.key_numbers import NumberedArrays, Numbers
 
 
 class NestedTable(LayeredTable):
@@ -28,7 +29,7 @@ class NestedTable(LayeredTable):
 
     _cells: NestedCells
     dirty: NestedLayer
-    arrays: dict[Any, KeyedArrays]
+    arrays: dict[Any, NumberedArrays]
 
     def load(self, outer: Any, inner: Any) -> Any:
         """The value below `dirty`, or MISSING. An owned value must not be changed."""
@@ -90,12 +91,14 @@ class NestedTable(LayeredTable):
         return inners.pop(inner)
 
     def put_in_arrays(
-        self, outer: Any, inners: Sequence[Any], slots: Slots, parts: Sequence[Part]
+        self, outer: Any, inners: Numbers, slots: Slots, parts: Sequence[Part]
     ) -> None:
-        """As `KeyedArrays.put`, of entries that are there or nowhere, as `take` leaves them."""
-        new, dirty = self.arrays[outer].put(inners, slots, parts), self.dirty.get(outer, {})
-        for inner in new if dirty else ():
-            dirty.pop(inner, None)  # that it was removed
+        """As `NumberedArrays.put`, of entries that are there or nowhere, as `take` leaves them."""
+        arrays, dirty = self.arrays[outer], self.dirty.get(outer)
+        new = arrays.put(inners, slots, parts)
+        if dirty:
+            for inner in arrays.keys_of(new):
+                dirty.pop(inner, None)  # that it was removed
 
     def _from_below(self, outer: Any, inner: Any) -> Any:
         """The value of an entry that is not dirty, to be changed as that of a newer layer."""
@@ -137,7 +140,7 @@ class NestedTable(LayeredTable):
                 layers.append(inners)
         return layers
 
-    def arrays_of(self, outer: Any) -> KeyedArrays | None:
+    def arrays_of(self, outer: Any) -> NumberedArrays | None:
         """The entries of `outer`, if all of them stand in arrays."""
         match self.layers_of(outer):
             case [only] if only is self.arrays.get(outer):
@@ -161,10 +164,10 @@ class NestedTable(LayeredTable):
 
     def drop(self, outer: Any) -> None:
         """Removes every entry of `outer`; quick when none was ever frozen or stored."""
-        self.arrays.pop(outer, None)
+        in_arrays = self.arrays.pop(outer, ())
         live = [i for i, value in self._merged_below(outer).items() if value is not TOMBSTONE]
         if self._cells.is_doubted(outer):
-            live += self.dirty.get(outer, ())
+            live += [*self.dirty.get(outer, ()), *in_arrays]
         if live:
             self.dirty[outer] = dict.fromkeys(live, TOMBSTONE)
         else:

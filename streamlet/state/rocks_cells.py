@@ -164,7 +164,7 @@ class RocksFlatCells(_StoredCells):
         value = self._cached(entry)
         if value is MISSING:
             return not self.generations.is_complete
-        return value is not TOMBSTONE
+        return value is not TOMBSTONE or self.has_failed
 
     def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
         if self.generations.is_complete:
@@ -238,7 +238,7 @@ class RocksNestedCells(_StoredCells):
         value = self._cached(outer, inner)
         if value is MISSING:
             return self._has_rows(outer)
-        return value is not TOMBSTONE
+        return value is not TOMBSTONE or self.is_doubted(outer)
 
     def is_doubted(self, outer: Any) -> bool:
         return self.has_failed if self._known is None else outer in self._doubted

@@ -204,6 +204,26 @@ def test_what_is_removed_after_a_failed_write_does_not_come_back(small: RocksSto
     log.close()
 
 
+def test_what_was_once_known_to_be_absent_does_not_come_back_either(small: RocksStore) -> None:
+    """The cache remembers that it was not there, which the failed write has made untrue."""
+    log = StateLog(small, range(128), 128)
+    flat, window = log.flat("flat"), log.nested("window", Layout.WINDOW)
+    flat.put("kept", 1)
+    window.put((0, 10), "kept", 1)
+    fill(log, 4_000)  # evicts both
+    assert flat.for_update("removed") is window.for_update((0, 10), "removed") is MISSING
+    flat.put("removed", 1)
+    window.put((0, 10), "removed", 1)
+    generation = log.freeze()
+    list(log.write(generation))
+    log.unfreeze(generation)
+    flat.remove("removed")
+    window.remove((0, 10), "removed")
+    assert dict(flat.items()) == {"kept": 1}
+    assert window.scan((0, 10)) == [("kept", 1)]
+    log.close()
+
+
 def test_what_is_removed_after_it_could_not_leave_memory_is_not_restored(small: RocksStore) -> None:
     """An earlier checkpoint still has it, so the next one must say that it is gone."""
     checkpoint: list[pa.RecordBatch] = []

@@ -1,0 +1,149 @@
+"""Numbers that tables share for their keys, so that a batch looks up each of its keys once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from streamlet.state.arrays import ABSENT, Arrays, Slots, ValuesOf, grown
+
+Numbers: TypeAlias = npt.NDArray[np.intp]
+
+_FIRST_NUMBERS: Final = 1_024
+
+
+class KeyNumbers(dict[Any, int]):
+    """Numbers keys from 0 on, in the order in which they are first asked for.
+
+    >>> numbers = KeyNumbers()
+    >>> numbers.of(["b", "a", "b"]).tolist(), numbers.keys_of(np.array([1]))
+    ([0, 1, 0], ['a'])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_order: list[Any] = []
+        self._ascending = Ascending([], np.empty(0, np.intp))
+
+    def __missing__(self, key: Any) -> int:
+        number = self[key] = len(self)
+        self._in_order.append(key)
+        return number
+
+    def of(self, keys: Sequence[Any]) -> Numbers:
+        """The number of each key."""
+        return np.fromiter(map(self.__getitem__, keys), np.intp, len(keys))
+
+    def keys_of(self, numbers: Numbers) -> list[Any]:
+        """The key of each number."""
+        return list(map(self._in_order.__getitem__, numbers.tolist()))
+
+    def ascending(self) -> Ascending:
+        """All keys in their order; TypeError: they do not compare."""
+        known = self._ascending.keys
+        if len(known) < len(self):
+            keys = known + list(islice(self._in_order, len(known), None))
+            keys.sort()  # quick, as most of it is in order
+            self._ascending = Ascending(keys, self.of(keys))
+        return self._ascending
+
+
+class Ascending:
+    """Keys in their order, and the number of each."""
+
+    def __init__(self, keys: list[Any], numbers: Numbers) -> None:
+        self.keys = keys
+        self.numbers = numbers
+        self.columns: Any = None
+        """Room for what somebody has made of all keys."""
+
+
+class NumberedArrays(Arrays[Numbers]):
+    """Entries by the numbers of their keys.
+
+    >>> arrays = NumberedArrays(lambda parts: list(zip(*parts)), [np.dtype(np.int64)], KeyNumbers())
+    >>> arrays.insert(arrays.numbers.of(["a", "b"]), [np.array([1, 2])])
+    >>> arrays.find(arrays.numbers.of(["b", "c"])).tolist(), dict(arrays)
+    ([1, -1], {'a': (1,), 'b': (2,)})
+    """
+
+    __slots__ = ("_count", "_number_of", "_slot_of", "numbers")
+
+    def __init__(
+        self, values_of: ValuesOf, dtypes: Iterable[np.dtype[Any]], numbers: KeyNumbers
+    ) -> None:
+        super().__init__(values_of, dtypes)
+        self.numbers = numbers
+        self._slot_of = np.full(_FIRST_NUMBERS, ABSENT, np.int32)
+        """By number."""
+        self._number_of = np.zeros(_FIRST_NUMBERS, np.intp)
+        """By slot; of a free one, that of a key which is not there or has another slot."""
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._all()[0])
+
+    def __reversed__(self) -> Iterator[Any]:
+        for slot in range(self._end - 1, -1, -1):
+            number = self._number_of[slot]
+            if self._slot_of[number] == slot:
+                yield from self.numbers.keys_of(self._number_of[slot : slot + 1])
+
+    def __len__(self) -> int:
+        return self._count
+
+    def find(self, names: Numbers) -> Slots:
+        self._make_room(names)
+        return self._slot_of[names].astype(np.intp)
+
+    def names_of(self, keys: Sequence[Any]) -> Numbers:
+        return self.numbers.of(keys)
+
+    def keys_of(self, names: Numbers) -> list[Any]:
+        return self.numbers.keys_of(names)
+
+    def where(self, names: Numbers, mask: npt.NDArray[np.bool_]) -> Numbers:
+        return names[mask]
+
+    def all_numbers(self) -> Numbers:
+        """Of all keys, beside `columns`."""
+        return self._number_of[self._used()]
+
+    def _slot(self, key: Any) -> int:
+        number = self.numbers.get(key, ABSENT)
+        return ABSENT if not 0 <= number < len(self._slot_of) else int(self._slot_of[number])
+
+    def _forget(self, key: Any) -> int:
+        slot = self._slot(key)
+        if slot != ABSENT:
+            self._slot_of[self._number_of[slot]] = ABSENT
+            self._count -= 1
+        return slot
+
+    def _remember(self, names: Numbers, slots: Slots) -> None:
+        self._make_room(names)
+        self._number_of = grown(self._number_of, self._end)
+        self._slot_of[names] = slots
+        self._number_of[slots] = names
+        self._count += len(slots)
+
+    def _all(self) -> tuple[list[Any], Slots]:
+        slots = self._used()
+        return self.numbers.keys_of(self._number_of[slots]), slots
+
+    def _used(self) -> Slots:
+        slots = np.arange(self._end)
+        if self._count == self._end:
+            return slots
+        used: Slots = slots[self._slot_of[self._number_of[: self._end]] == slots]
+        return used
+
+    def _make_room(self, names: Numbers) -> None:
+        known = len(self._slot_of)
+        if len(names) and names.max() >= known:
+            self._slot_of = grown(self._slot_of, int(names.max()) + 1)
+            self._slot_of[known:] = ABSENT
