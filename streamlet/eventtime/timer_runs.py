@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
 
-_MOST_AT_ONCE: Final = 16_384
+_MOST_AT_ONCE: Final = 8_192
 
 
 class TimerRuns:
@@ -93,4 +93,7 @@ class _Run:
 
     def pop_due(self, limit_ms: int) -> list[Any]:
         start, self._next = self._next, self._next + self.due(limit_ms)
-        return self._keys[start : self._next]
+        due = self._keys[start : self._next]
+        # Not when the run is over: to free all its keys at once would stall the loop.
+        self._keys[start : self._next] = repeat(None, len(due))
+        return due

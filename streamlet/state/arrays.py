@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -21,7 +22,8 @@ Names = TypeVar("Names")
 """How batches call keys: a list of them, or an array of their numbers."""
 
 ABSENT: Final = -1
-_PIECE: Final = 4_096
+PIECE: Final = 4_096
+"""So many entries are read in one go."""
 _FIRST_SLOTS: Final = 1_024
 
 
@@ -36,7 +38,7 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
 
     def __init__(self, values_of: ValuesOf, dtypes: Iterable[np.dtype[Any]]) -> None:
         self._values_of = values_of
-        self._free: list[int] = []
+        self._free = array("q")
         self._end = 0
         """Slots from here on were never used."""
         self._parts: list[Part] = [np.zeros(_FIRST_SLOTS, dtype) for dtype in dtypes]
@@ -73,6 +75,10 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
     def _all(self) -> tuple[list[Any], Slots]:
         """All keys, and their slots."""
 
+    @abstractmethod
+    def _pieces(self) -> Iterator[tuple[list[Any], Slots]]:
+        """The same in pieces: all at once would stall the loop, also from another thread."""
+
     def __getitem__(self, key: Any) -> Any:
         slot = self._slot(key)
         if slot == ABSENT:
@@ -92,10 +98,8 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
 
     def items(self) -> Iterator[tuple[Any, Any]]:  # type: ignore[override]
         """All entries; none may change meanwhile. Quicker than one by one."""
-        keys, slots = self._all()
-        for start in range(0, len(keys), _PIECE):
-            piece = slice(start, start + _PIECE)
-            yield from zip(keys[piece], self._values_at(slots[piece]), strict=True)
+        for keys, slots in self._pieces():
+            yield from zip(keys, self._values_at(slots), strict=True)
 
     def columns(self) -> tuple[list[Any], list[Part]]:
         """All keys, and beside them the parts of their values, copied."""
@@ -156,11 +160,13 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
 
     def _unused(self, count: int) -> Slots:
         """So many slots for new keys."""
-        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        rest = max(len(self._free) - count, 0)
+        reused = np.array(self._free[rest:], np.intp)
+        del self._free[rest:]
         begin, self._end = self._end, self._end + count - len(reused)
         self._parts = [grown(part, self._end) for part in self._parts]
         fresh = np.arange(begin, self._end)
-        return np.concatenate([np.array(reused, np.intp), fresh]) if reused else fresh
+        return np.concatenate([reused, fresh]) if len(reused) else fresh
 
 
 class KeyedArrays(Arrays[Sequence[Any]]):
@@ -201,7 +207,7 @@ class KeyedArrays(Arrays[Sequence[Any]]):
 
     def remove(self, keys: Iterable[Any]) -> None:
         """Removes entries that are there."""
-        self._free += map(self._slots.pop, keys)
+        self._free.extend(map(self._slots.pop, keys))
 
     def _slot(self, key: Any) -> int:
         return self._slots.get(key, ABSENT)
@@ -211,6 +217,11 @@ class KeyedArrays(Arrays[Sequence[Any]]):
 
     def _remember(self, names: Sequence[Any], slots: Slots) -> None:
         self._slots.update(zip(names, slots.tolist(), strict=True))
+
+    def _pieces(self) -> Iterator[tuple[list[Any], Slots]]:
+        remaining = iter(self._slots.items())
+        while piece := dict(islice(remaining, PIECE)):
+            yield list(piece), np.fromiter(piece.values(), np.intp, len(piece))
 
     def _all(self) -> tuple[list[Any], Slots]:
         return list(self._slots), np.fromiter(self._slots.values(), np.intp, len(self._slots))

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from streamlet.state.arrays import ABSENT, Arrays, Slots, ValuesOf, grown
+from streamlet.state.arrays import ABSENT, PIECE, Arrays, Slots, ValuesOf, grown
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 
@@ -130,6 +130,13 @@ class NumberedArrays(Arrays[Numbers]):
         self._slot_of[names] = slots
         self._number_of[slots] = names
         self._count += len(slots)
+
+    def _pieces(self) -> Iterator[tuple[list[Any], Slots]]:
+        for start in range(0, self._end, PIECE):
+            slots = np.arange(start, min(start + PIECE, self._end))
+            numbers = self._number_of[slots]
+            is_used = self._slot_of[numbers] == slots
+            yield self.numbers.keys_of(numbers[is_used]), slots[is_used]
 
     def _all(self) -> tuple[list[Any], Slots]:
         slots = self._used()

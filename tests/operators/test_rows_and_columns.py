@@ -176,12 +176,12 @@ def bids_of(kind: str) -> Callable[[], Operator]:
     return partial(operator, ASSIGNERS[kind], BIDS, ("auction",), None)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_key_with_two_sessions_in_a_batch_is_looked_up_once(seed: int) -> None:
+def test_a_key_with_two_sessions_in_a_batch_is_looked_up_once() -> None:
     """The second time it found what lay below, from before the last freeze."""
     script: list[Step] = [bids([1, 2], [1, 1]), ("freeze", 0), bids([1], [3])]
     script += [bids([1, 1], [6, 20]), ("watermark", 15), ("restore", 0)]
-    play(bids_of("session"), ("auction",), script, seed)
+    for seed in range(5 * len(SEEDS)):
+        play(bids_of("session"), ("auction",), script, seed)
 
 
 @pytest.mark.parametrize("step", ["restore", "write", "unfreeze"])

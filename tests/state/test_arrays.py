@@ -114,7 +114,7 @@ def test_put_gives_the_keys_that_are_new(keys: list[str], new: list[str]) -> Non
 
 
 def test_items_come_in_pieces_without_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PIECE", 3)
+    monkeypatch.setattr(module, "PIECE", 3)
     for size in range(8):
         arrays = keyed(**{f"k{n}": n for n in range(size)})
         assert list(arrays.items()) == [(f"k{n}", [n]) for n in range(size)]

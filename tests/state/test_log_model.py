@@ -26,10 +26,11 @@ from hypothesis.stateful import (
 from streamlet.operators.kept_keys import accumulators_of, slots_of
 from streamlet.state import nested_table, pieces
 from streamlet.state.flat_table import FlatTable
+from streamlet.state.key_numbers import KeyNumbers
 from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
 from streamlet.state.nested_table import NestedTable
 from streamlet.state.pieces import collect, in_order, release
-from tests.state.counts import add, added, arrays_in, counts, counts_in_arrays
+from tests.state.counts import add, added, arrays_in, counts, counts_by_number, counts_in_arrays
 
 KEYS = st.sampled_from([0, 1, 2, 300, "a", "bb", None, (1, "x"), b"z"])
 OUTERS = st.sampled_from([(0, 10), (10, 20), (-5, 2**40)])
@@ -56,6 +57,7 @@ class StateLogMachine(RuleBasedStateMachine):
         self.memory_bytes = memory_bytes
         self.directory = tempfile.TemporaryDirectory()
         self.attempt = 0
+        self.numbers = KeyNumbers()
         self.model: Model = {name: {} for name in ("flat", "owned", "map", "window", "timers")}
         self.rows: list[pa.RecordBatch] = []
         self.frozen: list[tuple[Generation, Model | None]] = []
@@ -147,9 +149,9 @@ class StateLogMachine(RuleBasedStateMachine):
     @rule(window=OUTERS, keys=SOME_KEYS, number=STEPS)
     def add_columns_to_window(self, window: Any, keys: list[Any], number: Any) -> None:
         table, distinct = self.nested("window"), list(dict.fromkeys(keys))
-        arrays = table.arrays.setdefault(window, counts_in_arrays())
+        arrays = table.arrays.setdefault(window, counts_by_number(self.numbers))
         slots, parts = added(arrays, keys, partial(table.take, window), number)
-        table.put_in_arrays(window, distinct, slots, parts)
+        table.put_in_arrays(window, arrays.names_of(distinct), slots, parts)
         self.add_to_model("window", [(window, key) for key in distinct], number)
 
     def add_to_model(self, name: str, entries: list[Any], number: Any) -> None:
