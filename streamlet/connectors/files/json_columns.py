@@ -61,7 +61,7 @@ class JsonColumns:
         text = block.text if block.text.endswith(b"\n") else block.text + b"\n"
         view = bytes_of(text)
         try:
-            parsed = self._regular(text, view, block) or self._parse(text, view, block)
+            parsed = self._regular(text, block) or self._parse(text, view, block)
             arrays = [
                 _column(column, field) for column, field in zip(parsed, self._fields, strict=True)
             ]
@@ -69,15 +69,13 @@ class JsonColumns:
             raise InDoubt(str(error)) from error
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _regular(self, text: bytes, view: Bytes, block: Block) -> list[pa.Array] | None:
-        import numpy as np
+    def _regular(self, text: bytes, block: Block) -> list[pa.Array] | None:
         import pyarrow as pa
 
-        is_short = len(block.ends) < self._fewest_regular
-        if is_short or np.count_nonzero(view < ord(" ")) != len(block.ends):
+        if len(block.ends) < self._fewest_regular:
             return None
         try:
-            return regular_columns(text, view, block.ends, self._parsed)
+            return regular_columns(text, block.ends, self._parsed)
         except (InDoubt, pa.ArrowInvalid):
             return None
 

@@ -147,7 +147,9 @@ class LineCursor:
         if self._ends is None:
             import numpy as np
 
-            ends = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
+            from streamlet.connectors.files.words import find_newlines
+
+            ends = find_newlines(np.frombuffer(self._text, np.uint8))
             if self._text and not self._text.endswith(b"\n"):
                 ends = np.append(ends, len(self._text))
             self._ends = ends
@@ -194,21 +196,23 @@ class LineCursor:
             chunk = self._stream.read(max(self._chunk_bytes, len(self._tail)))
         if not chunk:
             return self._meet_end_of_file()
-        data = self._tail + chunk
         self._read_to += len(chunk)
-        cut = self._find_end(data)
+        # The tail is the beginning of one line: newlines are in the chunk alone.
+        cut = self._find_end(chunk)
         if cut is not None:
-            self._read_to -= len(data) - cut
-            return self._finish(data[:cut])
-        whole = data.rfind(b"\n") + 1
-        self._tail = data[whole:]
-        self._append(data[:whole])
+            self._read_to -= len(chunk) - cut
+            return self._finish(self._tail + chunk[:cut])
+        whole = chunk.rfind(b"\n") + 1
+        if whole:
+            self._append(b"".join((self._tail, memoryview(chunk)[:whole])))
+            self._tail = b""
+        self._tail += chunk[whole:]
         return True
 
-    def _find_end(self, data: bytes) -> int | None:
+    def _find_end(self, chunk: bytes) -> int | None:
         if self._end is None:
             return None
-        newline = data.find(b"\n", max(self._end - 1 - (self._read_to - len(data)), 0))
+        newline = chunk.find(b"\n", max(self._end - 1 - (self._read_to - len(chunk)), 0))
         return None if newline < 0 else newline + 1
 
     def _finish(self, rest: bytes) -> bool:

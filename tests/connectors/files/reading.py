@@ -6,10 +6,12 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from streamlet.columns import records_of
 from streamlet.connectors.files import FileSource
+from streamlet.connectors.files.lines import Block
 
 
 def read_split(source: FileSource[Any], split: str, batch: int = 7) -> list[Any]:
@@ -63,3 +65,10 @@ def write_as(path: Path, content: bytes) -> Path:
         content = pa.compress(content, codec="zstd", asbytes=True)
     path.write_bytes(content)
     return path
+
+
+def block_of(lines: list[bytes]) -> Block:
+    """The lines as a reader of columns gets them."""
+    text = b"\n".join(lines) + b"\n"
+    ends = [index for index, byte in enumerate(text) if byte == ord("\n")]
+    return Block(text, np.array(ends))

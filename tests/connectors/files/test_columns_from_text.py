@@ -23,11 +23,10 @@ from streamlet.connectors.files.formats import CsvFormat, JsonColumnsFormat, Lin
 from streamlet.connectors.files.json_columns import JsonColumns
 from streamlet.connectors.files.line_reader import FileReader, LineReader, json_decode
 from streamlet.connectors.files.lines import Block, LineCursor, Lines
-from streamlet.connectors.files.regular_lines import regular_columns
 from streamlet.connectors.files.splits import FileSplit
 from streamlet.connectors.files.text_columns import InDoubt
 from streamlet.errors import FatalError
-from tests.connectors.files.reading import records_polled
+from tests.connectors.files.reading import block_of, records_polled
 
 TAG: OutputTag[dict[str, Any]] = OutputTag("malformed")
 
@@ -165,18 +164,19 @@ REGULAR: Final = pa.schema(
     ]
 )
 PLAIN: Final = {
-    "n": ["1", "-7", "0", "2147483647"],
-    "m": ["18446744073709551615", "10"],
+    "n": ["1", "-7", "0", "2147483647", "-2147483648"],
+    "m": ["18446744073709551615", "10", "1234567", "12345678", "1234567890123456789"],
     "x": ["0.5", "1", "-2.25e3", "100"],
     "s": ['"a"', '"{: é"', '""'],
     "b": ["true", "false"],
     "at": ['"2024-01-02T03:04:05"'],
-    "other": ["1", "-20"],
+    "other": ["1", "-20", "-9223372036854775808"],
     "much longer key": ['"x"', '"y, not"', '""'],
     "é}": ["5"],
 }
 NEARLY: Final = [
     *("-0", "00", "007", "+1", "0x1F", "1.0", "1.", ".5", "1e400", "-", "--1", "1 ", " 1", "1_0"),
+    *("+", "-+1", "-01", "1e3", "2147483648", "-2147483649", "1-", "1\x00", "é", "1:", "1/"),
     *(
         "nan",
         "inf",
@@ -235,27 +235,12 @@ def test_lines_of_one_form_are_the_same_records_as_any_lines(
     assert list(map(repr, records_of(batch))) == list(map(repr, by_row))
 
 
-def test_lines_of_one_form_need_no_parser() -> None:
-    lines = [b'{"other": 1, "s": "a", "n": 5}', b'{"other": -20, "s": "\xc3\xa9}", "n": 0}']
-    block = block_of(lines)
-    view = np.frombuffer(block.text, np.uint8)
-    schema = pa.schema([("n", pa.int8()), ("s", pa.string()), ("lacks", pa.bool_())])
-    columns = regular_columns(block.text, view, block.ends, schema)
-    assert [column.to_pylist() for column in columns] == [[5, 0], ["a", "é}"], [None, None]]
-
-
 def test_plain_json_lines_are_read_at_once() -> None:
     lines = [b'{"other":[1,{"a":"{"}],"n":1,"at":"2024-01-02T03:04:05.123456789Z"}', b"", b"{}"]
     batch = JsonColumns(SCHEMA)(block_of(lines))
     assert batch.column("n").to_pylist() == [1, None]
     assert batch.schema.field("at").type == pa.timestamp("us", "UTC")
     assert str(batch.column("at")[0].as_py()) == "2024-01-02 03:04:05.123456+00:00"
-
-
-def block_of(lines: list[bytes]) -> Block:
-    text = b"\n".join(lines) + b"\n"
-    ends = [index for index, byte in enumerate(text) if byte == ord("\n")]
-    return Block(text, np.array(ends))
 
 
 class CsvAsRows(NamedTuple):
