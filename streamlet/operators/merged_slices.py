@@ -78,6 +78,7 @@ class MergedSlices:
                 yield from count_pieces(release(entries, layers))
                 return False
             is_learnt = self._merging().learn(span, entries)
+            yield from count_pieces(iter([len(entries)]))
             yield from count_pieces(release(entries, layers))
         if not is_learnt:
             self._give_up()

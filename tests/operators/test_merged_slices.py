@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from streamlet import SlidingEventTimeWindows
 from streamlet import aggregates as agg
 from streamlet.aggregates import NamedAggregates
+from streamlet.elements import RowBatch
 from streamlet.operators import merged_slices
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.merged_slices import ARRAYS_FROM
+from streamlet.operators.operator import Output
 from streamlet.operators.slice_arrays import SliceArrays
 from streamlet.operators.slices import SlicedWindowOperator
 from streamlet.testing import OperatorHarness
@@ -136,10 +138,23 @@ def test_small_slices_do_not_load_numpy(merges: list[int]) -> None:
     assert merges == []
 
 
-def test_a_large_window_fires_within_the_budget(merges: list[int]) -> None:
+def test_a_large_window_fires_within_the_budget(
+    merges: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One window ends with a piece of a single key, and the next follows in another call."""
+    advance, calls = SlicedWindowOperator.advance_watermark, list[int]()
+
+    def counted(operator: Any, watermark_ms: int, budget: int, out: Output) -> bool:
+        is_done = advance(operator, watermark_ms, budget, out)
+        calls.append(sum(len(batch) for batch in out.elements if isinstance(batch, RowBatch)))
+        return is_done
+
     records = [(key, key, timestamp) for timestamp in (1, 6) for key in range(50)]
-    assert fired(records, 1, budget=7) == fired(records, 10**9)
-    assert merges[0] == 50
+    at_once = fired(records, 10**9)
+    monkeypatch.setattr(SlicedWindowOperator, "advance_watermark", counted)
+    assert fired(records, 1, budget=7) == at_once
+    assert merges == [50, 50]
+    assert max(calls) == 7
 
 
 def test_restored_slices_are_merged_as_those_that_were_never_gone(

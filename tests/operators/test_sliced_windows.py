@@ -15,6 +15,7 @@ from streamlet import CumulativeEventTimeWindows, OutputTag, SlidingEventTimeWin
 from streamlet import aggregates as agg
 from streamlet.aggregates import NamedAggregates
 from streamlet.elements import MAX_TIMESTAMP
+from streamlet.operators import merged_slices
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.slices import SlicedWindowOperator
 from streamlet.operators.window import WindowOperator
@@ -249,11 +250,13 @@ def play(assigner: Assigner, steps: list[Any], backend: str, directory: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arrays_from", [1, merged_slices.ARRAYS_FROM])
 @pytest.mark.parametrize(("backend", "examples"), [("heap", 400), ("rocksdb", 40)])
 def test_each_window_fires_once_whatever_is_restored_and_rescaled(
-    backend: str, examples: int
+    backend: str, examples: int, arrays_from: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQL-3, WM-54, KG-3: also when subtasks were at different watermarks at the checkpoint."""
+    monkeypatch.setattr(merged_slices, "ARRAYS_FROM", arrays_from)
 
     @settings(max_examples=examples, deadline=None)
     @given(ASSIGNERS, STEPS)
