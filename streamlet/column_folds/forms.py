@@ -118,6 +118,8 @@ class FieldForm(FoldForm):
 class PickForm(FieldForm):
     """First and last; they take nulls, too."""
 
+    merges = False
+
     def __init__(self, aggregate: Selecting, schema: pa.Schema) -> None:
         super().__init__(aggregate, OBJECTS)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
 
-_MOST_AT_ONCE: Final = 8_192
+_MOST_AT_ONCE: Final = 4_096
 
 
 class TimerRuns:
@@ -58,12 +58,16 @@ class TimerRuns:
                 yield self._heap[at][2]
                 positions += (2 * at + 1, 2 * at + 2)
 
+    def has_due(self, limit_ms: int) -> bool:
+        """Whether there are timers up to this time."""
+        return bool(self._heap) and self._heap[0][0] <= limit_ms
+
     def pop_due(self, limit_ms: int) -> list[Any]:
-        """Removes all timers up to this time, and gives their keys."""
+        """Removes timers up to this time, as many as should fire at once, and gives their keys."""
         keys: list[Any] = []
-        while self._heap and self._heap[0][0] <= limit_ms:
+        while self.has_due(limit_ms) and len(keys) < _MOST_AT_ONCE:
             _, number, run = self._heap[0]
-            keys += run.pop_due(limit_ms)
+            keys += run.pop_due(limit_ms, _MOST_AT_ONCE - len(keys))
             if run.is_over():
                 heapq.heappop(self._heap)
             else:
@@ -91,9 +95,12 @@ class _Run:
         """How many are due."""
         return int(np.searchsorted(self._times, limit_ms, side="right")) - self._next
 
-    def pop_due(self, limit_ms: int) -> list[Any]:
-        start, self._next = self._next, self._next + self.due(limit_ms)
+    def pop_due(self, limit_ms: int, most: int) -> list[Any]:
+        start, self._next = self._next, self._next + min(self.due(limit_ms), most)
         due = self._keys[start : self._next]
         # Not when the run is over: to free all its keys at once would stall the loop.
         self._keys[start : self._next] = repeat(None, len(due))
+        if self._next * 2 > len(self._keys):  # the last timers may be far off
+            del self._keys[: self._next]
+            self._times, self._next = self._times[self._next :].copy(), 0
         return due

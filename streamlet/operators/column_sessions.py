@@ -19,10 +19,9 @@ from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.sessions import merge_session
 from streamlet.eventtime.timer_runs import TimerRuns
 from streamlet.eventtime.timers import TimerQueue
-from streamlet.folds import Mean, Sum
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.column_spans import MAX_TIME, NO_ROWS, Numbers
-from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
+from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.results import Results
 from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots
 from streamlet.state.log import MISSING, FlatTable
@@ -55,8 +54,6 @@ class ColumnSessions:
         self._runs = TimerRuns()
         self._gap_ms = gap_ms
         self._folds = FoldsOfSchema(contents.named)
-        aggregates = enumerate(contents.named.aggregates)
-        self._sums = [at for at, aggregate in aggregates if type(aggregate) in (Sum, Mean)]
         self._due: list[Any] = []
 
     def add(self, batch: ColumnBatch, watermark_ms: int) -> RowBatch:
@@ -126,17 +123,20 @@ class ColumnSessions:
             in_dict.add(key)
             return MISSING
 
-        return slots_of(arrays, keys, take, partial(_session_parts, folds=folds))
+        to_parts = partial(_session_parts, folds=folds)
+        return slots_of(arrays, keys, Elsewhere(self._table.layers(), take, to_parts))
 
     def _may_add(self, older: Sequence[Part], grows: Mask, others: Iterable[Any]) -> bool:
-        """Whether no sum so far is a float: adding to one in other steps rounds otherwise."""
-        if not self._sums:
-            return True
+        """Whether all that was folded so far are whole numbers, as what comes is.
+
+        Adding to a float in other steps rounds otherwise, and what is the least beside NaN, or
+        of 1, 1.0 and True, depends on who came first.
+        """
         sessions = [session for key in others for session in self._table.get(key, ())]
         return all(
-            (older[at].dtype in _WHOLE or _are_whole(older[at][grows].tolist()))
+            (part.dtype in _WHOLE or _are_whole(part[grows].tolist()))
             and _are_whole([session[CONTENTS][at] for session in sessions])
-            for at in self._sums
+            for at, part in enumerate(older)
         )
 
     def _begin(self, positions: Slots, found: BatchSessions, parts: Sequence[Part]) -> None:
@@ -180,6 +180,10 @@ class ColumnSessions:
     def limit_ms(self, watermark_ms: int) -> int:
         """Up to this time sessions may fire at once."""
         return self._runs.limit_ms(watermark_ms)
+
+    def has_due(self, limit_ms: int) -> bool:
+        """Whether more timers are due than fired at once."""
+        return self._runs.has_due(limit_ms)
 
     def pop_due(self, keys: list[Any], limit_ms: int) -> list[Any]:
         """Looks after timers that are due, those of these keys too; gives keys not in arrays.
@@ -292,9 +296,9 @@ def _may_stand_in_arrays(sessions: list[Any]) -> bool:
 
 
 def _are_whole(accumulators: Iterable[Any]) -> bool:
-    """Of sums or means."""
+    """Of whatever aggregate; nothing yet is none."""
     totals = (kept[0] if kept.__class__ is tuple else kept for kept in accumulators)
-    return all(total.__class__ is int for total in totals)
+    return {int, type(None)}.issuperset(map(type, totals))
 
 
 def _where(keys: Sequence[Any], mask: Mask) -> list[Any]:

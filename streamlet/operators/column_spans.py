@@ -16,7 +16,7 @@ from streamlet.columns import to_rows
 from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.windows import Span
 from streamlet.operators.agg_contents import AggContents
-from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
+from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.key_order import by_key
 from streamlet.operators.results import Results
 from streamlet.state.arrays import ABSENT, Part, Slots, as_objects
@@ -29,8 +29,11 @@ MAX_TIME: Final = 2**61
 """Times beyond, either way, are left to Python's ints, which do not overflow."""
 MOST_AT_ONCE: Final = 100_000
 """Entries of a span that are read and sorted in one go; more would stall the loop."""
-FORGOTTEN_FROM: Final = 100_000
-"""So many keys are numbered before those that no span has any more are forgotten."""
+FORGOTTEN_FROM: Final = 8_192
+"""So many keys are numbered before those that no span has any more are forgotten: each span has
+room for all numbers."""
+NAMES_PER_KEY: Final = 8
+"""Or so many times the keys of a span, if that is more."""
 CELLS_PER_ROW: Final = 8
 """With more pairs of span and key than so many per row, sorting is cheaper than counting all."""
 
@@ -58,7 +61,7 @@ class ColumnSpans:
         self,
         contents: AggContents,
         table: NestedTable,
-        open_span: Callable[[Span], dict[Any, Any]],
+        open_span: Callable[[Span], None],
         size_ms: int,
         offset_ms: int,
     ) -> None:
@@ -152,11 +155,14 @@ class ColumnSpans:
         if all(layer is arrays for layer in self._table.layers_of(span)):
             return _Kept(span, arrays, own_names, arrays.find(own_names))
         take, to_parts = partial(self._table.take, span), partial(parts_of, folds=folds)
-        return _Kept(span, arrays, own_names, slots_of(arrays, own_names, take, to_parts))
+        elsewhere = Elsewhere(self._table.layers(span), take, to_parts)
+        return _Kept(span, arrays, own_names, slots_of(arrays, own_names, elsewhere))
 
     def _forget_names(self, kept: Sequence[_Kept]) -> None:
         """Further spans begin with new names when most keys are likely to be gone."""
-        if len(self._names) > max(FORGOTTEN_FROM, 4 * max(len(of.arrays) for of in kept)):
+        if len(self._names) > max(
+            FORGOTTEN_FROM, NAMES_PER_KEY * max(len(of.arrays) for of in kept)
+        ):
             self._names = KeyNumbers()
 
 

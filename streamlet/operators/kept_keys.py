@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
 from typing import Any
 
 from streamlet.column_folds.kept import kept_array
@@ -22,20 +24,44 @@ def parts_of(accumulators: Sequence[Sequence[Any]], folds: NamedFolds) -> list[P
     return [kept_array(column, dtype) for column, dtype in zip(columns, folds.dtypes, strict=True)]
 
 
-def slots_of(
-    arrays: Arrays[Names],
-    names: Names,
-    take: Callable[[Any], Any],
-    to_parts: Callable[[Sequence[Any]], list[Part]],
-) -> Slots:
-    """The slot of each key, or ABSENT; what stands elsewhere (`take`) is moved into the arrays."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where state of keys may stand that is not in arrays."""
+
+    layers: Sequence[Mapping[Any, Any]]
+    """Newest first, those of a frozen generation and what is dirty."""
+    take: Callable[[Any], Any]
+    """Takes one entry out, of these and of all that lies below; MISSING: there is none."""
+    to_parts: Callable[[Sequence[Any]], list[Part]]
+    """Makes arrays of what was taken."""
+
+
+def slots_of(arrays: Arrays[Names], names: Names, elsewhere: Elsewhere) -> Slots:
+    """The slot of each key, or ABSENT; what stands elsewhere is moved into the arrays."""
     slots = arrays.find(names)
     is_absent = slots == ABSENT
-    absent = arrays.where(names, is_absent)
-    # Each key once: a second look would find what lies below the value that was taken.
-    keys = dict.fromkeys(arrays.keys_of(absent))
-    found = {key: value for key in keys if (value := take(key)) is not MISSING}
-    if found:
-        arrays.insert(arrays.names_of(list(found)), to_parts(list(found.values())))
+    if is_absent.any():
+        absent = arrays.where(names, is_absent)
+        # Each key once: a second look would find what lies below the value that was taken.
+        _move_in(arrays, list(dict.fromkeys(arrays.keys_of(absent))), elsewhere)
         slots[is_absent] = arrays.find(absent)
     return slots
+
+
+def _move_in(arrays: Arrays[Names], keys: list[Any], elsewhere: Elsewhere) -> None:
+    """Adds the keys of which there is state: from frozen arrays all at once, else one by one."""
+    singly: list[Any] = []
+    for layer in elsewhere.layers:
+        if isinstance(layer, Arrays) and not layer.has_objects():
+            slots = layer.find_keys(keys)
+            is_there = slots != ABSENT
+            found = list(compress(keys, is_there.tolist()))
+            arrays.insert(arrays.names_of(found), layer.read(slots[is_there]))
+            keys = list(compress(keys, (~is_there).tolist()))
+        elif layer:
+            singly += [key for key in keys if key in layer]
+            keys = [key for key in keys if key not in layer]
+    take = elsewhere.take
+    taken = {key: value for key in chain(singly, keys) if (value := take(key)) is not MISSING}
+    if taken:
+        arrays.insert(arrays.names_of(list(taken)), elsewhere.to_parts(list(taken.values())))

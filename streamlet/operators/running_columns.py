@@ -13,7 +13,7 @@ from streamlet.column_folds.forms import as_arrays
 from streamlet.column_folds.groups import Groups
 from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.elements import ColumnBatch, KeyColumn
-from streamlet.operators.kept_keys import accumulators_of, parts_of, slots_of
+from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.keyed import key_columns
 from streamlet.state.arrays import ABSENT, KeyedArrays
 from streamlet.state.flat_table import FlatTable
@@ -52,7 +52,8 @@ class RunningColumns:
         table = self._table
         if not table.arrays:
             table.arrays = KeyedArrays(accumulators_of, folds.dtypes)
-        slots = slots_of(table.arrays, keys, table.take, partial(parts_of, folds=folds))
+        elsewhere = Elsewhere(table.layers(), table.take, partial(parts_of, folds=folds))
+        slots = slots_of(table.arrays, keys, elsewhere)
         older = table.arrays.read(slots)
         found = folds.run(groups, records, older, slots == ABSENT)
         if found is None:

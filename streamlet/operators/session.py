@@ -229,7 +229,7 @@ class SessionWindowOperator(Operator):
             self._on_timer(limit_ms, key, results)
         columns.fire(self._gathered, results)
         self._gathered.sort(key=lambda fired: int(fired[1][END]))
-        return limit_ms == watermark_ms and len(keys) < budget
+        return limit_ms == watermark_ms and len(keys) < budget and not columns.has_due(limit_ms)
 
     def close(self) -> None:
         self._contents.close()

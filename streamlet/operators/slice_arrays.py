@@ -105,6 +105,13 @@ class SliceArrays:
 
         None: they cannot be merged as arrays.
         """
+        merged = self._merged(spans)
+        if len(self._keys) > FORGOTTEN_FROM:
+            self._keys = KeyNumbers()
+            self._slices.clear()
+        return merged
+
+    def _merged(self, spans: Sequence[Span]) -> Merged | None:
         try:
             keys = self._keys.ascending()
         except TypeError:  # those of this window alone might compare
@@ -119,9 +126,6 @@ class SliceArrays:
             if (merged := self._merge(at, parts)) is None:
                 return None
             columns.append(merged[places])
-        if len(self._keys) > FORGOTTEN_FROM:
-            self._keys = KeyNumbers()
-            self._slices.clear()
         return Merged(keys, present, columns)
 
     def _merge(self, at: int, parts: Sequence[_Slice]) -> Numbers | None:

@@ -111,7 +111,7 @@ class SlicedWindowOperator(Operator):
             self._column_spans = ColumnSpans(
                 self._contents,
                 self._slices,
-                self._changes,
+                self._open,
                 self._slice_ms,
                 self._assigner.offset_ms,
             )
@@ -158,10 +158,14 @@ class SlicedWindowOperator(Operator):
 
     def _changes(self, span: Span) -> dict[Any, Any]:
         """The changes of the slice."""
+        self._open(span)
+        return self._slices.dirty.setdefault(span, {})
+
+    def _open(self, span: Span) -> None:
+        """Something comes into the slice."""
         if span not in self._known:
             self._remember(span)
         self._merged_slices.forget(span)
-        return self._slices.dirty.setdefault(span, {})
 
     def _remember(self, span: Span) -> None:
         """From now on the slice's windows are due, those that have not fired."""

@@ -141,7 +141,7 @@ class WindowOperator(Operator):
             assert assigner is not None
             contents.gives_columns = True
             self._column_spans = ColumnSpans(
-                contents, self._windows, self._bucket, assigner.size_ms, assigner.offset_ms
+                contents, self._windows, self._open, assigner.size_ms, assigner.offset_ms
             )
         return self._column_spans
 
@@ -201,9 +201,13 @@ class WindowOperator(Operator):
 
     def _bucket(self, span: Span) -> dict[Any, Any]:
         """The changes of the window."""
+        self._open(span)
+        return self._windows.dirty.setdefault(span, {})
+
+    def _open(self, span: Span) -> None:
+        """Something comes into the window."""
         if span not in self._known:
             self._remember(span)
-        return self._windows.dirty.setdefault(span, {})
 
     def _remember(self, span: Span) -> None:
         self._known.add(span)

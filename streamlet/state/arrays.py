@@ -24,7 +24,7 @@ Names = TypeVar("Names")
 ABSENT: Final = -1
 PIECE: Final = 4_096
 """So many entries are read in one go."""
-_FIRST_SLOTS: Final = 1_024
+_FIRST_SLOTS: Final = 128
 
 
 class Arrays(Mapping[Any, Any], Generic[Names]):
@@ -46,6 +46,10 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
     @abstractmethod
     def find(self, names: Names) -> Slots:
         """The slot of each key, or ABSENT."""
+
+    @abstractmethod
+    def find_keys(self, keys: Sequence[Any]) -> Slots:
+        """The same by the keys themselves; changes nothing."""
 
     @abstractmethod
     def names_of(self, keys: Sequence[Any]) -> Names:
@@ -105,6 +109,10 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
         """All keys, and beside them the parts of their values, copied."""
         keys, slots = self._all()
         return keys, self.read(slots)
+
+    def has_objects(self) -> bool:
+        """Whether values have parts that are Python's objects, which others may have, too."""
+        return any(part.dtype == object for part in self._parts)
 
     def read(self, slots: Slots) -> list[Part]:
         """Each part of the values in these slots, copied; anything where a slot is ABSENT."""
@@ -195,6 +203,9 @@ class KeyedArrays(Arrays[Sequence[Any]]):
 
     def find(self, names: Sequence[Any]) -> Slots:
         return np.fromiter(map(self._slots.get, names, repeat(ABSENT)), np.intp, len(names))
+
+    def find_keys(self, keys: Sequence[Any]) -> Slots:
+        return self.find(keys)
 
     def names_of(self, keys: Sequence[Any]) -> Sequence[Any]:
         return keys

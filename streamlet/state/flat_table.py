@@ -82,6 +82,10 @@ class FlatTable(LayeredTable):
             return MISSING
         return self.dirty.pop(entry)
 
+    def layers(self) -> list[Layer]:
+        """All that lies between `arrays` and the cells, newest first."""
+        return [self.dirty, *self._frozen]
+
     def put_in_arrays(self, entries: Sequence[Any], slots: Slots, parts: Sequence[Part]) -> None:
         """As `KeyedArrays.put`, of entries that are there or nowhere, as `take` leaves them."""
         new = self.arrays.put(entries, slots, parts)
@@ -102,8 +106,8 @@ class FlatTable(LayeredTable):
         """Has the cells read what `load` would have to read one by one."""
         self._cells.prefetch(entries, [self.dirty, *self._above_cells()])
 
-    def dirty_entries(self) -> int:
-        return len(self.dirty) + len(self.arrays)
+    def entries_of(self, layer: Layer) -> int:
+        return len(layer)
 
     def unpacked(self, layer: Layer) -> FlatLayer:
         return unpacked(layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from streamlet.state.arrays import ABSENT, PIECE, Arrays, Slots, ValuesOf, grown
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 
-_FIRST_NUMBERS: Final = 1_024
+_FIRST_NUMBERS: Final = 128
 
 
 class KeyNumbers(dict[Any, int]):
@@ -99,6 +99,13 @@ class NumberedArrays(Arrays[Numbers]):
     def find(self, names: Numbers) -> Slots:
         self._make_room(names)
         return self._slot_of[names].astype(np.intp)
+
+    def find_keys(self, keys: Sequence[Any]) -> Slots:
+        numbers = np.fromiter(map(self.numbers.get, keys, repeat(ABSENT)), np.intp, len(keys))
+        slots = np.full(len(keys), ABSENT)
+        has_room = (numbers != ABSENT) & (numbers < len(self._slot_of))
+        slots[has_room] = self._slot_of[numbers[has_room]]
+        return slots
 
     def names_of(self, keys: Sequence[Any]) -> Numbers:
         return self.numbers.of(keys)

@@ -116,12 +116,17 @@ class LayeredTable(ABC):
         self._asked += 1
         if entries > self._weighed or self._asked % _WEIGHED_EVERY == 0:
             self._weighed = entries
-            self._cells.weight.note_newest(self.dirty or self.arrays)
+            are_most = self.entries_of(self.arrays) > self.entries_of(self.dirty)
+            self._cells.weight.note_newest(self.arrays if are_most else self.dirty)
         return self._cells.weight.of(entries)
 
-    @abstractmethod
     def dirty_entries(self) -> int:
         """How many entries are dirty, about."""
+        return self.entries_of(self.dirty) + self.entries_of(self.arrays)
+
+    @abstractmethod
+    def entries_of(self, layer: Layer) -> int:
+        """How many entries a layer has; an estimate when there are very many outers."""
 
     def retire(self, layer: Layer, entries: dict[Any, Any], rows: int) -> None:
         """The layer was written: hands it to the cells, unpacked."""

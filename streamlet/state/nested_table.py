@@ -90,6 +90,10 @@ class NestedTable(LayeredTable):
             return MISSING
         return inners.pop(inner)
 
+    def layers(self, outer: Any) -> list[Layer]:
+        """What `outer` has between `arrays` and the cells, newest first."""
+        return [layer[outer] for layer in (self.dirty, *self._frozen) if outer in layer]
+
     def put_in_arrays(
         self, outer: Any, inners: Numbers, slots: Slots, parts: Sequence[Part]
     ) -> None:
@@ -203,9 +207,8 @@ class NestedTable(LayeredTable):
         if not dirty:
             del self.dirty[outer]
 
-    def dirty_entries(self) -> int:
-        """How many entries are dirty; an estimate when there are very many outers."""
-        return entries_in(self.dirty) + entries_in(self.arrays)
+    def entries_of(self, layer: Layer) -> int:
+        return entries_in(layer)
 
     def unpacked(self, layer: Layer) -> NestedLayer:
         if isinstance(next(iter(layer.values()), None), dict):

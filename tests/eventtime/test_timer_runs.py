@@ -87,7 +87,11 @@ def test_timers_of_one_time_cannot_be_halved(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(timer_runs, "_MOST_AT_ONCE", 4)
     timers = runs_of(([7] * 9, list("abcdefghi")), ([8], ["j"]))
     assert timers.limit_ms(100) == 7
-    assert timers.pop_due(7) == list("abcdefghi")
+    assert timers.pop_due(7) == list("abcd")
+    assert timers.has_due(7)
+    assert timers.pop_due(7) == list("efgh")
+    assert timers.pop_due(7) == ["i"]
+    assert not timers.has_due(7)
     assert timers.limit_ms(100) == 100
 
 

@@ -50,6 +50,16 @@ ASSIGNERS: Final[dict[str, Assigner | None]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that plays of few records come to where many are looked after at once."""
+    monkeypatch.setattr("streamlet.operators.column_sessions._FEW_TIMERS", 1)
+    monkeypatch.setattr("streamlet.eventtime.timer_runs._MOST_AT_ONCE", 3)
+    monkeypatch.setattr("streamlet.operators.column_spans.FORGOTTEN_FROM", 2)
+    monkeypatch.setattr("streamlet.operators.column_spans.NAMES_PER_KEY", 0)
+    monkeypatch.setattr("streamlet.operators.column_spans.MOST_AT_ONCE", 3)
+
+
 def operator(
     assigner: Assigner | None, named: NamedAggregates, fields: tuple[str, ...], tag: str | None
 ) -> Operator:
@@ -220,3 +230,16 @@ def test_whole_numbers_join_a_float_one_by_one(kind: str) -> None:
     create = partial(operator, ASSIGNERS[kind], named, ("auction",), None)
     whole = bids([1, 1, 1], [2, 1, 2], [2**53, 1, 1])
     play(create, ("auction",), [bids([1], [1], [0.1]), whole, whole], 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(5.0, float("nan")), (1.0, 0.0), (2, True), (float("nan"), 5.0)]
+)
+def test_whole_numbers_join_sessions_of_other_numbers_one_by_one(first: Any, second: Any) -> None:
+    """What is the least beside NaN, or of 0 and 0.0, depends on the order of arrival."""
+    named = NamedAggregates({"least": agg.min("price"), "most": agg.max("price")})
+    create = partial(operator, ASSIGNERS["session"], named, ("auction",), None)
+    script: list[Step] = [bids([1], [0], [first]), bids([1], [10], [second])]
+    for seed in SEEDS:
+        play(create, ("auction",), [*script, bids([1, 1], [1, 5], [int(second == 0), 1])], seed)
+        play(create, ("auction",), [*script, bids([1], [5], [3])], seed)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from streamlet.column_folds.kept import INTS, kept_array
-from streamlet.operators.kept_keys import accumulators_of, slots_of
+from streamlet.operators.kept_keys import Elsewhere, accumulators_of, slots_of
 from streamlet.state.arrays import ABSENT, Arrays, KeyedArrays, Part, Slots
 from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.log import Generation
@@ -29,11 +29,11 @@ def counts_by_number(numbers: KeyNumbers) -> NumberedArrays:
 
 
 def added(
-    arrays: Arrays[Any], keys: Sequence[Any], take: Callable[[Any], Any], number: Any
+    arrays: Arrays[Any], keys: Sequence[Any], elsewhere: Elsewhere, number: Any
 ) -> tuple[Slots, list[Part]]:
     """Of each key once its slot, and what it has with one more record; keys may come twice."""
     names = arrays.names_of(keys)
-    found = slots_of(arrays, names, take, counts)
+    found = slots_of(arrays, names, elsewhere)
     assert found.tolist() == arrays.find(names).tolist()
     slots = arrays.find(arrays.names_of(list(dict.fromkeys(keys))))
     kept = accumulators_of([part.tolist() for part in arrays.read(slots)])

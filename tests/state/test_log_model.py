@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from streamlet.operators.kept_keys import accumulators_of, slots_of
+from streamlet.operators.kept_keys import Elsewhere, accumulators_of, slots_of
 from streamlet.state import nested_table, pieces
 from streamlet.state.flat_table import FlatTable
 from streamlet.state.key_numbers import KeyNumbers
@@ -125,7 +125,9 @@ class StateLogMachine(RuleBasedStateMachine):
         table, distinct = self.flat("owned"), list(dict.fromkeys(keys))
         if not table.arrays:
             table.arrays = counts_in_arrays()
-        slots, parts = added(table.arrays, keys, table.take, number)
+        slots, parts = added(
+            table.arrays, keys, Elsewhere(table.layers(), table.take, counts), number
+        )
         table.put_in_arrays(distinct, slots, parts)
         self.add_to_model("owned", distinct, number)
 
@@ -135,7 +137,7 @@ class StateLogMachine(RuleBasedStateMachine):
         table = self.flat("owned")
         if not table.arrays:
             table.arrays = counts_in_arrays()
-        slots_of(table.arrays, keys, table.take, counts)
+        slots_of(table.arrays, keys, Elsewhere(table.layers(), table.take, counts))
 
     @rule(keys=SOME_KEYS)
     def remove_columns(self, keys: list[Any]) -> None:
@@ -150,7 +152,8 @@ class StateLogMachine(RuleBasedStateMachine):
     def add_columns_to_window(self, window: Any, keys: list[Any], number: Any) -> None:
         table, distinct = self.nested("window"), list(dict.fromkeys(keys))
         arrays = table.arrays.setdefault(window, counts_by_number(self.numbers))
-        slots, parts = added(arrays, keys, partial(table.take, window), number)
+        elsewhere = Elsewhere(table.layers(window), partial(table.take, window), counts)
+        slots, parts = added(arrays, keys, elsewhere, number)
         table.put_in_arrays(window, arrays.names_of(distinct), slots, parts)
         self.add_to_model("window", [(window, key) for key in distinct], number)
 

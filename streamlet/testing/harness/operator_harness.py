@@ -129,7 +129,7 @@ class OperatorHarness:
             return
         self._watermark_ms = watermark_ms
         while not self._operator.advance_watermark(watermark_ms, self._firing_budget, self._out):
-            self._after_call()
+            self._take_output()  # state is settled between elements, never within a firing
         self._after_call()
 
     def status(self, is_idle: bool) -> None:
@@ -282,6 +282,11 @@ class OperatorHarness:
             self._log.retire(generation)
 
     def _after_call(self) -> None:
+        self._take_output()
+        if self._log is not None:
+            self._log.settle()
+
+    def _take_output(self) -> None:
         for element in self._out.take():
             if isinstance(element, RowBatch | ColumnBatch):
                 self._main += self._taken(element)
@@ -290,8 +295,6 @@ class OperatorHarness:
             elif isinstance(element, Watermark | StreamStatus):
                 self._main.append(element)
         self._watch.check()
-        if self._log is not None:
-            self._log.settle()
 
     def _taken(self, batch: Batch) -> list[At]:
         return [
