@@ -19,6 +19,7 @@ from streamlet.elements import ColumnBatch, KeyColumn, RowBatch
 from streamlet.eventtime.sessions import merge_session
 from streamlet.eventtime.timer_runs import TimerRuns
 from streamlet.eventtime.timers import TimerQueue
+from streamlet.folds import Count
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.column_spans import MAX_TIME, NO_ROWS, Numbers
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
@@ -54,6 +55,9 @@ class ColumnSessions:
         self._runs = TimerRuns()
         self._gap_ms = gap_ms
         self._folds = FoldsOfSchema(contents.named)
+        aggregates = enumerate(contents.named.aggregates)
+        self._folded = [at for at, aggregate in aggregates if not isinstance(aggregate, Count)]
+        """Where accumulators are made of values, and not only of how many there are."""
         self._due: list[Any] = []
 
     def add(self, batch: ColumnBatch, watermark_ms: int) -> RowBatch:
@@ -132,11 +136,13 @@ class ColumnSessions:
         Adding to a float in other steps rounds otherwise, and what is the least beside NaN, or
         of 1, 1.0 and True, depends on who came first.
         """
+        if not self._folded:
+            return True
         sessions = [session for key in others for session in self._table.get(key, ())]
         return all(
-            (part.dtype in _WHOLE or _are_whole(part[grows].tolist()))
+            (older[at].dtype in _WHOLE or _are_whole(older[at][grows].tolist()))
             and _are_whole([session[CONTENTS][at] for session in sessions])
-            for at, part in enumerate(older)
+            for at in self._folded
         )
 
     def _begin(self, positions: Slots, found: BatchSessions, parts: Sequence[Part]) -> None:
