@@ -134,9 +134,9 @@ class AggContents(WindowContents):
 
     def key_arrays(self, keys: Sequence[Any]) -> list[pa.Array] | None:
         """The keys as the leading columns of results; None: Arrow would change one."""
-        from streamlet.column_folds.forms import as_arrays
+        from streamlet.operators.key_order import key_arrays
 
-        return as_arrays(key_columns(self._key_fields, list(keys)))
+        return key_arrays(self._key_fields, list(keys))
 
     def fire_arrays(
         self,

@@ -24,13 +24,9 @@ from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.column_spans import MAX_TIME, NO_ROWS, Numbers
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.results import Results
+from streamlet.operators.session import CONTENTS, END
 from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots
 from streamlet.state.log import MISSING, FlatTable
-
-# A session in state; see `streamlet.operators.session`.
-START: Final = 0
-END: Final = 1
-CONTENTS: Final = 2
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
+from operator import not_
 from typing import Any
 
 from streamlet.column_folds.kept import kept_array
@@ -59,8 +60,9 @@ def _move_in(arrays: Arrays[Names], keys: list[Any], elsewhere: Elsewhere) -> No
             arrays.insert(arrays.names_of(found), layer.read(slots[is_there]))
             keys = list(compress(keys, (~is_there).tolist()))
         elif layer:
-            singly += [key for key in keys if key in layer]
-            keys = [key for key in keys if key not in layer]
+            are_there = list(map(layer.__contains__, keys))
+            singly += compress(keys, are_there)
+            keys = list(compress(keys, map(not_, are_there)))
     take = elsewhere.take
     taken = {key: value for key in chain(singly, keys) if (value := take(key)) is not MISSING}
     if taken:

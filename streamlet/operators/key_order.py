@@ -1,14 +1,22 @@
-"""Columns by key, as rows of a window come."""
+"""Keys as the leading columns of results, and columns by key, as rows of a window come."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamlet.column_folds.forms import as_arrays
 from streamlet.columns import numbers_of
+from streamlet.operators.keyed import key_columns
+
+
+def key_arrays(key_fields: tuple[str, ...], keys: list[Any]) -> list[pa.Array] | None:
+    """A column per field of the keys; None: Arrow would change one."""
+    return as_arrays(key_columns(key_fields, keys))
 
 
 def by_key(

@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from streamlet.aggregates import NamedAggregates
-from streamlet.column_folds.forms import as_arrays
 from streamlet.column_folds.groups import Groups
 from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.elements import ColumnBatch, KeyColumn
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
-from streamlet.operators.keyed import key_columns
+from streamlet.operators.key_order import key_arrays
 from streamlet.state.arrays import ABSENT, KeyedArrays
 from streamlet.state.flat_table import FlatTable
 
@@ -64,7 +63,7 @@ class RunningColumns:
 
     def _key_arrays(self, keys: list[Any], groups: Groups) -> list[pa.Array] | None:
         """The keys as the leading columns; None: Arrow would change one."""
-        arrays, codes = as_arrays(key_columns(self._key_fields, keys)), pa.array(groups.codes)
+        arrays, codes = key_arrays(self._key_fields, keys), pa.array(groups.codes)
         return None if arrays is None else [array.take(codes) for array in arrays]
 
 

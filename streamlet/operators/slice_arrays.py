@@ -86,9 +86,9 @@ class SliceArrays:
         """The same where it is in arrays."""
         if not self._slices:
             self._keys = entries.numbers
-        keys, parts = entries.columns()
-        is_same = entries.numbers is self._keys
-        numbers = entries.all_numbers() if is_same else self._keys.of(keys)
+        numbers, parts = entries.numbered_columns()
+        if entries.numbers is not self._keys:
+            numbers = self._keys.of(entries.keys_of(numbers))
         return self._learn(span, numbers, [_numbers_of(part) for part in parts])
 
     def _learn(

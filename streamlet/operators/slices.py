@@ -234,8 +234,7 @@ class SlicedWindowOperator(Operator):
         for span in spans:
             if span == first:
                 continue
-            if first not in self._known:
-                self._remember(first)
+            self._open(first)
             layers = self._slices.layers_of(span)
             entries = yield from collect(layers)
             for piece in pieces_of(entries):

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from streamlet.column_folds.kept import objects
 from streamlet.state.layout import MISSING
 
 Slots: TypeAlias = npt.NDArray[np.intp]
@@ -253,4 +254,4 @@ def as_objects(part: Part) -> Part:
     >>> as_objects(np.array([1, 2])).tolist(), as_objects(np.array([1, 2])).dtype
     ([1, 2], dtype('O'))
     """
-    return part if part.dtype == object else np.fromiter(part.tolist(), object, len(part))
+    return part if part.dtype == object else objects(part.tolist())

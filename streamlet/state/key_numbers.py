@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from streamlet.state.arrays import ABSENT, PIECE, Arrays, Slots, ValuesOf, grown
+from streamlet.state.arrays import ABSENT, PIECE, Arrays, Part, Slots, ValuesOf, grown
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 
@@ -116,9 +116,10 @@ class NumberedArrays(Arrays[Numbers]):
     def where(self, names: Numbers, mask: npt.NDArray[np.bool_]) -> Numbers:
         return names[mask]
 
-    def all_numbers(self) -> Numbers:
-        """Of all keys, beside `columns`."""
-        return self._number_of[self._used()]
+    def numbered_columns(self) -> tuple[Numbers, list[Part]]:
+        """As `columns`, with the numbers of the keys."""
+        slots = self._used()
+        return self._number_of[slots], self.read(slots)
 
     def _slot(self, key: Any) -> int:
         number = self.numbers.get(key, ABSENT)

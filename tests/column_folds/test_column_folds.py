@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -86,11 +87,20 @@ def assert_kept(folds: NamedFolds, newer: list[Kept], expected: list[list[Any]])
         assert kept.dtype == kept_array(kept.tolist(), dtype).dtype
 
 
-@pytest.mark.slow
-@settings(max_examples=200, deadline=None)
-@given(st.data())
-def test_batches_of_columns_fold_as_rows_do(data: Any) -> None:
-    named = data.draw(several_aggregates())
+class FedBatch(NamedTuple):
+    """A batch for accumulators that exist, and what rows make of both."""
+
+    folds: NamedFolds
+    groups: Groups
+    records: pa.RecordBatch
+    arrays: Arrays
+    expected: list[Any]
+    results: Any
+    """After each row; None: rows raise."""
+
+
+def fed_batches(data: Any, named: NamedAggregates) -> Iterator[FedBatch]:
+    """Batches one after the other, each on top of what rows made of those before."""
     state = data.draw(states(named))
     for records, keys in data.draw(batches()):
         distinct, groups = grouped(keys, data.draw(st.sets(st.integers(0, 4))))
@@ -98,17 +108,26 @@ def test_batches_of_columns_fold_as_rows_do(data: Any) -> None:
         assert folds is not None
         before = list(map(state.get, distinct))
         arrays = Arrays(data, folds, before)
-        untouched = repr(arrays.older)
         expected = [each or named.create() for each in copy.deepcopy(before)]
         results = one_by_one(named, expected, groups.codes.tolist(), records)
-        folded = folds.fold(groups, records, arrays.older, arrays.is_new)
+        yield FedBatch(folds, groups, records, arrays, expected, results)
+        state.update(zip(distinct, expected, strict=True))
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_batches_of_columns_fold_as_rows_do(data: Any) -> None:
+    named = data.draw(several_aggregates())
+    for fed in fed_batches(data, named):
+        folds, arrays, untouched = fed.folds, fed.arrays, repr(fed.arrays.older)
+        folded = folds.fold(fed.groups, fed.records, arrays.older, arrays.is_new)
         assert repr(arrays.older) == untouched
-        assert (folded is None) == (results is None)
+        assert (folded is None) == (fed.results is None)
         if folded is None:
             break
-        assert_kept(folds, folded, expected)
+        assert_kept(folds, folded, fed.expected)
         assert not any(map(np.shares_memory, folded, arrays.older or []))
-        state.update(zip(distinct, expected, strict=True))
 
 
 @pytest.mark.slow
@@ -117,25 +136,16 @@ def test_batches_of_columns_fold_as_rows_do(data: Any) -> None:
 def test_running_results_are_those_after_each_row(data: Any) -> None:
     make, field = data.draw(st.tuples(st.sampled_from(MAKERS), st.sampled_from("ab")))
     named = NamedAggregates({"count": agg.count(), "other": make(field)})
-    state = data.draw(states(named))
-    for records, keys in data.draw(batches()):
-        distinct, groups = grouped(keys, data.draw(st.sets(st.integers(0, 4))))
-        folds = NamedFolds.of(named, records.schema)
-        assert folds is not None
-        before = list(map(state.get, distinct))
-        arrays = Arrays(data, folds, before)
-        untouched = repr(arrays.older)
-        expected = [each or named.create() for each in copy.deepcopy(before)]
-        results = one_by_one(named, expected, groups.codes.tolist(), records)
-        found = folds.run(groups, records, arrays.older, arrays.is_new)
+    for fed in fed_batches(data, named):
+        folds, arrays, untouched = fed.folds, fed.arrays, repr(fed.arrays.older)
+        found = folds.run(fed.groups, fed.records, arrays.older, arrays.is_new)
         assert repr(arrays.older) == untouched
-        if results is None:
+        if fed.results is None:
             assert found is None
             break
         if found is not None:
-            assert_kept(folds, found[1], expected)
-            assert repr(records_of(pa.record_batch(found[0], named.names))) == repr(results)
-        state.update(zip(distinct, expected, strict=True))
+            assert_kept(folds, found[1], fed.expected)
+            assert repr(records_of(pa.record_batch(found[0], named.names))) == repr(fed.results)
 
 
 @pytest.mark.slow
