@@ -132,6 +132,8 @@ class World:
         self._is_damaged = False
         self._gone_back_to: Path | None = None
         """The savepoint from which a process was last started."""
+        self._left: frozenset[str] = frozenset()
+        """The runs before that start, which may have begun with the same savepoint."""
         self._discards = False
         """A restore from a savepoint was begun and may not have discarded later output yet."""
         self._visible: VisibleFiles | None = None
@@ -203,15 +205,17 @@ class World:
         }
         request = self._prepare(config, self.output, process.points)
         path = None
+        earlier = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs()
         if fate.is_from_savepoint and self._savepoint is not None:
             self._check_savepoint(self._savepoint)
+            if not self._discards:  # else one that died has gone back there already
+                self._left = frozenset(run.id for run in earlier)
             path, self._discards, self._gone_back_to = str(self._savepoint), True, self._savepoint
-        has_earlier = bool(CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs())
         return replace(
             request,
             name=JOB_NAME,
             savepoint=path,
-            resume=path is None and has_earlier,
+            resume=path is None and bool(earlier),
             later_output="discard" if self._discards else "refuse",
         )
 
@@ -270,10 +274,13 @@ class World:
             return
         storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
         try:
-            began = {run.restored_from for run in storage.earlier_runs()}
+            runs = storage.earlier_runs()
         except RestoreError:
             return  # a damaged record: nothing can be resumed any more
-        if str(self._gone_back_to) not in began:
+        if not any(
+            run.restored_from == str(self._gone_back_to) and run.id not in self._left
+            for run in runs
+        ):
             self._discards = False
         elif self._visible is not None:
             # Savepoints' directories are named by run and checkpoint.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from streamlet.testing.simulation import Ask, Crash, Fate, Flip, FullDisk
-from tests.testing.simulation.file_pipelines import file_to_file
+from tests.testing.simulation.file_pipelines import file_to_file, windows_over_files
 from tests.testing.simulation.simulated_pipelines import (
     Simulated,
     SimulatedFiles,
@@ -199,6 +199,21 @@ KEPT = [
                 parallelism=3,
                 asks=(Ask("stop", "before-thread", 6),),
                 is_crash_after_ask=True,
+            ),
+        ],
+    ),
+    Kept(
+        "the simulation took a resumed stop for a going back, because both begin with the same "
+        "savepoint, and its readers forgot what they had",
+        windows_over_files,
+        [650899427],
+        [
+            Fate(asks=(Ask("stop", "before-thread", 5),), is_frequent=True),
+            Fate(
+                crash=Crash("after-checkpoint-directory-remove", 1), has_power=True, parallelism=3
+            ),
+            Fate(
+                crash=Crash("before-run-record-create", 1), has_power=True, is_from_savepoint=True
             ),
         ],
     ),
