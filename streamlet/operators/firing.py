@@ -123,14 +123,16 @@ class Firings:
         self._work = None
 
 
-def read_pieces(work: Generator[int, None, T]) -> Generator[int, None, T]:
+def read_pieces(
+    work: Generator[int, None, T], per_firing: int = _READS_PER_FIRING
+) -> Generator[int, None, T]:
     """Reading or sorting, counted as firings; gives what it gives."""
     while True:
         try:
             done = next(work)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        yield done // _READS_PER_FIRING + 1
+        yield done // per_firing + 1
 
 
 def count_pieces(work: Iterator[int]) -> Work:

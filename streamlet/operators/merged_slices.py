@@ -9,18 +9,22 @@ from streamlet.elements import MAX_TIMESTAMP, MIN_TIMESTAMP
 from streamlet.eventtime.windows import Span, Window
 from streamlet.folds import Count, Max, Min, Sum
 from streamlet.operators.agg_contents import AggContents
-from streamlet.operators.firing import Firings, Work, count_pieces, read_pieces
+from streamlet.operators.firing import Firings, Work, read_pieces
 from streamlet.state.nested_table import NestedTable
-from streamlet.state.pieces import Entries, collect, release
+from streamlet.state.pieces import Entries
 
 if TYPE_CHECKING:
-    from streamlet.operators.slice_arrays import Merged, SliceArrays
+    from streamlet.operators.slice_arrays import Merged, MergedKeys, SliceArrays
 
-MOST_AT_ONCE: Final = 50_000
-"""Entries of one slice that are read in one go; more would stall the loop."""
 ARRAYS_FROM: Final = 1_000
 """Entries of a slice of rows from which on it is merged as arrays. Those of many fewer would gain
 as well, but loading numpy takes as long as merging a thousand such windows."""
+_LEARNT_PER_FIRING: Final = 2
+"""So many entries are learnt in the time of firing one key as a row,"""
+_MERGED_PER_FIRING: Final = 64
+"""so many are merged,"""
+_COLUMNS_PER_FIRING: Final = 8
+"""and so many keys are fired as columns."""
 
 
 class MergedSlices:
@@ -46,20 +50,21 @@ class MergedSlices:
 
     def fire(self, window: Span, spans: list[Span]) -> Generator[int, None, bool]:
         """Fires the window of these slices; False: nothing was done."""
-        if len(spans) < 2 or not self._may_merge:
+        if not spans or not self._may_merge:
             return False
-        for span in spans:
+        for span in reversed(spans):  # the newest has the numbers that further slices will have
             is_learnt = self._arrays is not None and self._arrays.knows(span)
             if not is_learnt and not (yield from self._learn(span)):
                 return False
-        assert self._arrays is not None
-        merged = self._arrays.merged(spans)
+        merged = yield from self._merge(spans)
         if merged is None:
             self._give_up()
             return False
-        yield self._firings.at_once  # for the merging
-        if not self._contents.gives_columns or not self._fire_columns(Window(*window), merged):
-            yield from self._fire_rows(Window(*window), merged)
+        for keys in merged.by_key():
+            if not self._contents.gives_columns or not self._fire_columns(Window(*window), keys):
+                yield from self._fire_rows(Window(*window), keys)
+            else:
+                yield len(keys.columns[0]) // _COLUMNS_PER_FIRING + 1
         return True
 
     def _learn(self, span: Span) -> Generator[int, None, bool]:
@@ -67,22 +72,18 @@ class MergedSlices:
         layers = self._slices.layers_of(span)
         if not self._contents.gives_columns and not self._is_worth_it(layers):
             return False
-        kept = self._slices.arrays_of(span)
-        if kept is not None:
-            if not 0 < len(kept) <= MOST_AT_ONCE:
-                return False
-            is_learnt = self._merging().learn_arrays(span, kept)
-        else:
-            entries = yield from read_pieces(collect(layers))
-            if not 0 < len(entries) <= MOST_AT_ONCE:
-                yield from count_pieces(release(entries, layers))
-                return False
-            is_learnt = self._merging().learn(span, entries)
-            yield from count_pieces(iter([len(entries)]))
-            yield from count_pieces(release(entries, layers))
+        learning = self._merging().learning(span, layers)
+        is_learnt = yield from read_pieces(learning, _LEARNT_PER_FIRING)
         if not is_learnt:
             self._give_up()
         return is_learnt
+
+    def _merge(self, spans: list[Span]) -> Generator[int, None, Merged | None]:
+        """None: these slices, or their keys, are none for arrays."""
+        assert self._arrays is not None
+        if not (yield from read_pieces(self._arrays.ordering())):
+            return None
+        return (yield from read_pieces(self._arrays.merging(spans), _MERGED_PER_FIRING))
 
     def _is_worth_it(self, layers: list[Entries]) -> bool:
         if self._arrays is not None:
@@ -100,7 +101,7 @@ class MergedSlices:
         """Slices like those that could not be merged are likely to come again."""
         self._arrays, self._may_merge = None, False
 
-    def _fire_columns(self, window: Window, merged: Merged) -> bool:
+    def _fire_columns(self, window: Window, merged: MergedKeys) -> bool:
         """Fires for the keys in their order; False: not as columns."""
         import numpy as np
         import pyarrow as pa
@@ -114,7 +115,7 @@ class MergedSlices:
         self._contents.fire_arrays(leading, starts, ends, arrays, self._firings.results)
         return True
 
-    def _fire_rows(self, window: Window, merged: Merged) -> Work:
+    def _fire_rows(self, window: Window, merged: MergedKeys) -> Work:
         keys: list[Any] = merged.keys()
         columns = [column.tolist() for column in merged.columns]
         firings = self._firings
@@ -122,4 +123,4 @@ class MergedSlices:
             piece = slice(start, start + firings.at_once)
             folded = [column[piece] for column in columns]
             self._contents.fire_results(keys[piece], window, folded, firings.results)
-            yield len(folded[0])
+            yield firings.at_once  # also for the last few, or more would follow in this call

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -13,14 +14,21 @@ import pyarrow as pa
 
 from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Best, Max
-from streamlet.state.arrays import Part
-from streamlet.state.key_numbers import Ascending, KeyNumbers, NumberedArrays
+from streamlet.operators import column_spans
+from streamlet.operators.ordered_keys import Block, OrderedKeys
+from streamlet.state import key_numbers
+from streamlet.state.arrays import Part, grown
+from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
+from streamlet.state.pieces import Entries, pieces_of
 
-FORGOTTEN_FROM: Final = 200_000
-"""So many keys are numbered before those that no slice has any more are forgotten."""
+_FIRED_AT_ONCE: Final = 16_384
+"""So many keys, about, are taken out of a window at a time; each is a batch of columns."""
+_LEARNT_AT_ONCE: Final = 8_192
+_MERGED_AT_ONCE: Final = 65_536
 
 Numbers: TypeAlias = npt.NDArray[Any]
 """Of type int64 or float64."""
+Mask: TypeAlias = npt.NDArray[np.bool_]
 ToColumns: TypeAlias = Callable[[list[Any]], "list[pa.Array] | None"]
 """Makes columns of keys, if that can be."""
 _INT64_END: Final = 1 << 63
@@ -28,8 +36,8 @@ _INT64_END: Final = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    numbers: npt.NDArray[np.intp]
-    """Those of its keys."""
+    numbers: key_numbers.Numbers
+    """Those of its keys, ascending."""
     columns: list[Numbers]
     """Per aggregate the accumulators, at the position of their key."""
     largest: list[int]
@@ -37,24 +45,59 @@ class _Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """What a window holds, by key ascending."""
+class MergedKeys:
+    """What a window holds of some keys, by key ascending."""
 
-    _all: Ascending
-    _is_there: npt.NDArray[np.bool_]
+    _blocks: list[Block]
+    _is_there: Mask
     columns: list[Numbers]
     """Per aggregate the accumulators of the keys that are there."""
 
     def keys(self) -> list[Any]:
-        return list(compress(self._all.keys, self._is_there.tolist()))
+        """Those that are there."""
+        keys = chain.from_iterable(block.keys for block in self._blocks)
+        return list(compress(keys, self._is_there.tolist()))
 
     def key_arrays(self, to_columns: ToColumns) -> list[pa.Array] | None:
-        """The keys as columns; None: they cannot be."""
-        if self._all.columns is None:
-            self._all.columns = to_columns(self._all.keys)
-        if self._all.columns is None:
+        """The same as columns; None: they cannot be."""
+        parts = []
+        for block in self._blocks:
+            if block.columns is None:
+                block.columns = to_columns(block.keys)
+            if block.columns is None:
+                return None
+            parts.append(block.columns)
+        try:
+            whole = [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
+        except pa.ArrowInvalid:  # keys of one block are of another type than those of the next
             return None
-        return [column.filter(pa.array(self._is_there)) for column in self._all.columns]
+        is_there = pa.array(self._is_there)
+        return [column.filter(is_there) for column in whole]
+
+
+class Merged:
+    """What a window holds, in arrays by the number of the key."""
+
+    def __init__(self, dtypes: Sequence[np.dtype[Any]], blocks: list[Block], numbers: int) -> None:
+        self.is_there: Mask = np.zeros(numbers, np.bool_)
+        self.columns = [np.zeros(numbers, dtype) for dtype in dtypes]
+        """Per aggregate the accumulators."""
+        self._blocks = blocks
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.is_there))
+
+    def by_key(self) -> Iterator[MergedKeys]:
+        """All its keys, ascending; some at a time, as blocks that are half empty go together."""
+        at_once = max(1, len(self._blocks) * _FIRED_AT_ONCE // max(1, len(self)))
+        for start in range(0, len(self._blocks), at_once):
+            blocks = self._blocks[start : start + at_once]
+            numbers = np.concatenate([block.numbers for block in blocks])
+            is_there = self.is_there[numbers]
+            places = numbers[is_there]
+            if len(places):
+                columns = [column[places] for column in self.columns]
+                yield MergedKeys(blocks, is_there, columns)
 
 
 class SliceArrays:
@@ -62,12 +105,19 @@ class SliceArrays:
 
     Only for count, sum, min and max over whole numbers of 64 bits and finite floats: there arrays
     give to the last bit what merging one accumulator after the other gives, oldest slice first.
+    What takes its time here gives after each piece how many entries it worked on.
     """
 
     def __init__(self, aggregates: Sequence[Aggregate]) -> None:
         self._aggregates = aggregates
         self._keys = KeyNumbers()
+        self._ordered = OrderedKeys(self._keys)
         self._slices: dict[Span, _Slice] = {}
+
+    def _begin_anew(self, keys: KeyNumbers) -> None:
+        if keys is not self._keys:
+            self._keys, self._ordered = keys, OrderedKeys(keys)
+        self._slices.clear()
 
     def forget(self, span: Span) -> None:
         """The slice changes, or is gone."""
@@ -77,83 +127,140 @@ class SliceArrays:
         """Whether it has learnt what the slice holds."""
         return span in self._slices
 
-    def learn(self, span: Span, entries: Mapping[Any, Sequence[Any]]) -> bool:
-        """Takes what the slice holds; False: there are not only such numbers."""
-        columns = [_as_numbers(values) for values in zip(*entries.values(), strict=True)]
-        return self._learn(span, self._keys.of(list(entries)), columns)
+    def learning(self, span: Span, layers: Sequence[Entries]) -> Generator[int, None, bool]:
+        """Takes what the slice holds, oldest layer first; False: there are not only such numbers.
 
-    def learn_arrays(self, span: Span, entries: NumberedArrays) -> bool:
-        """The same where it is in arrays."""
-        if not self._slices:
-            self._keys = entries.numbers
-        numbers, parts = entries.numbered_columns()
-        if entries.numbers is not self._keys:
-            numbers = self._keys.of(entries.keys_of(numbers))
-        return self._learn(span, numbers, [_numbers_of(part) for part in parts])
-
-    def _learn(
-        self, span: Span, numbers: npt.NDArray[np.intp], found: Sequence[Numbers | None]
-    ) -> bool:
-        columns = [column for column in found if column is not None]
-        if len(columns) < len(found):
+        Also when there is nothing at all.
+        """
+        for layer in layers[-1:]:
+            if isinstance(layer, NumberedArrays) and not self._slices:
+                self._begin_anew(layer.numbers)
+        found = _Found()
+        for layer in layers:
+            for numbers, columns in self._numbered(layer):
+                if not found.put(numbers, columns, len(self._keys)):
+                    return False
+                yield len(numbers)
+        if not found.columns:
             return False
-        self._slices[span] = _Slice(numbers, columns, list(map(_largest, columns)))
+        self._slices[span] = found.in_order()
         return True
 
-    def merged(self, spans: Sequence[Span]) -> Merged | None:
-        """The accumulators of slices that it knows, by key.
+    def _numbered(
+        self, layer: Entries
+    ) -> Iterator[tuple[key_numbers.Numbers, list[Numbers | None]]]:
+        """The layer's entries in pieces: the numbers of their keys, and a column per aggregate."""
+        if not isinstance(layer, NumberedArrays):
+            for entries in pieces_of(layer):
+                at = range(len(self._aggregates))
+                columns = (list(map(itemgetter(each), entries.values())) for each in at)
+                yield self._keys.of(list(entries)), list(map(_as_numbers, columns))
+            return
+        own_numbers, parts = layer.numbered_columns()
+        for start in range(0, len(own_numbers), _LEARNT_AT_ONCE):
+            piece = slice(start, start + _LEARNT_AT_ONCE)
+            numbers = own_numbers[piece]
+            if layer.numbers is not self._keys:
+                numbers = self._keys.of(layer.keys_of(numbers))
+            yield numbers, [_numbers_of(part[piece]) for part in parts]
+
+    def ordering(self) -> Generator[int, None, bool]:
+        """Sorts the keys that are new since the last time; False: they do not compare.
+
+        Those of one window alone might.
+        """
+        try:
+            yield from self._ordered.catching_up()
+        except TypeError:
+            return False
+        return True
+
+    def merging(self, spans: Sequence[Span]) -> Generator[int, None, Merged | None]:
+        """The accumulators of slices that it knows, by key; to be called after `ordering`.
 
         None: they cannot be merged as arrays.
         """
-        merged = self._merged(spans)
-        if len(self._keys) > FORGOTTEN_FROM:
-            self._keys = KeyNumbers()
-            self._slices.clear()
-        return merged
-
-    def _merged(self, spans: Sequence[Span]) -> Merged | None:
-        try:
-            keys = self._keys.ascending()
-        except TypeError:  # those of this window alone might compare
-            return None
         parts = [self._slices[span] for span in spans]
-        is_there = np.zeros(len(self._keys), np.bool_)
-        for part in parts:
-            is_there[part.numbers] = True
-        present = is_there[keys.numbers]
-        places, columns = keys.numbers[present], []
-        for at in range(len(self._aggregates)):
-            if (merged := self._merge(at, parts)) is None:
-                return None
-            columns.append(merged[places])
-        return Merged(keys, present, columns)
-
-    def _merge(self, at: int, parts: Sequence[_Slice]) -> Numbers | None:
-        """By the number of the key; within a slice no key comes twice."""
-        aggregate, kind = self._aggregates[at], parts[0].columns[at].dtype
-        if any(part.columns[at].dtype != kind for part in parts):
+        if not self._may_merge(parts):
             return None
-        merged = np.zeros(len(self._keys), kind)
-        if isinstance(aggregate, Best):
-            _find_best(merged, isinstance(aggregate, Max), at, parts)
-            return merged
-        if kind == np.int64 and sum(part.largest[at] for part in parts) >= _INT64_END:
-            return None
-        with np.errstate(over="ignore"):  # of floats: Python's go to infinity as silently
-            for part in parts:
-                merged[part.numbers] += part.columns[at]
+        dtypes = [column.dtype for column in parts[0].columns]
+        merged = Merged(dtypes, self._ordered.blocks, len(self._keys))
+        for start in range(0, len(self._keys), _MERGED_AT_ONCE):
+            yield self._merge(parts, start, start + _MERGED_AT_ONCE, merged)
+        # As tables of columns do: numbers begin anew when most keys are likely to be gone.
+        enough = column_spans.NAMES_PER_KEY * len(merged)
+        if len(self._keys) > max(column_spans.FORGOTTEN_FROM, enough):
+            self._begin_anew(KeyNumbers())
         return merged
 
+    def _may_merge(self, parts: Sequence[_Slice]) -> bool:
+        """Whether the slices have numbers of one kind, and no sum of them goes beyond 64 bits."""
+        for at, aggregate in enumerate(self._aggregates):
+            if len({part.columns[at].dtype for part in parts}) > 1:
+                return False
+            is_sum = not isinstance(aggregate, Best)
+            if is_sum and sum(part.largest[at] for part in parts) >= _INT64_END:
+                return False
+        return True
 
-def _find_best(best: Numbers, is_max: bool, at: int, parts: Sequence[_Slice]) -> None:
+    def _merge(self, parts: Sequence[_Slice], start: int, stop: int, merged: Merged) -> int:
+        """The keys whose numbers are in [start, stop); gives how many entries that are."""
+        count = 0
+        for part in parts:
+            first, last = np.searchsorted(part.numbers, (start, stop)).tolist()
+            numbers = part.numbers[first:last]
+            is_new = ~merged.is_there[numbers]
+            for aggregate, kept, newer in zip(
+                self._aggregates, merged.columns, part.columns, strict=True
+            ):
+                kept[numbers] = _merged(aggregate, kept[numbers], newer[first:last], is_new)
+            merged.is_there[numbers] = True
+            count += last - first
+        return count
+
+
+class _Found:
+    """What is found of a slice while its layers are read, by the number of the key."""
+
+    def __init__(self) -> None:
+        self.columns: list[Numbers] = []
+        self._is_there: Mask = np.zeros(0, np.bool_)
+
+    def put(
+        self, numbers: key_numbers.Numbers, columns: Sequence[Numbers | None], end: int
+    ) -> bool:
+        """Takes entries in the place of older ones; `end` is above all numbers.
+
+        False: they are not all of one kind.
+        """
+        newer = [column for column in columns if column is not None]
+        dtypes = [column.dtype for column in newer]
+        self.columns = self.columns or [np.zeros(0, dtype) for dtype in dtypes]
+        if len(newer) < len(columns) or dtypes != [column.dtype for column in self.columns]:
+            return False
+        self._is_there = grown(self._is_there, end)
+        self._is_there[numbers] = True
+        self.columns = [grown(column, end) for column in self.columns]
+        for column, values in zip(self.columns, newer, strict=True):
+            column[numbers] = values
+        return True
+
+    def in_order(self) -> _Slice:
+        numbers = np.flatnonzero(self._is_there)
+        columns = [column[numbers] for column in self.columns]
+        return _Slice(numbers, columns, list(map(_largest, columns)))
+
+
+def _merged(aggregate: Aggregate, older: Numbers, newer: Numbers, is_new: Mask) -> Numbers:
     """Of equal values the older one stays, as 0.0 and -0.0 are."""
-    is_there = np.zeros(len(best), np.bool_)
-    for part in parts:
-        numbers, newer = part.numbers, part.columns[at]
-        older = best[numbers]
-        is_better = newer > older if is_max else newer < older
-        best[numbers] = np.where(is_better | ~is_there[numbers], newer, older)
-        is_there[numbers] = True
+    merged: Numbers
+    if isinstance(aggregate, Best):
+        is_better = newer > older if isinstance(aggregate, Max) else newer < older
+        merged = np.where(is_better | is_new, newer, older)
+        return merged
+    with np.errstate(over="ignore"):  # of floats: Python's go to infinity as silently
+        merged = older + newer
+    return merged
 
 
 def _as_numbers(values: Sequence[Any]) -> Numbers | None:

@@ -250,14 +250,15 @@ class SlicedWindowOperator(Operator):
         if span not in self._known:
             return
         self._known.discard(span)
-        arrays = self._slices.arrays_of(span)
-        if arrays is not None:
-            yield from self._slices.dropping(span, list(arrays))
+        if self._slices.arrays_of(span) is not None:
+            self._slices.drop(span)  # nothing lies below, and arrays go at once
             return
-        layers = self._slices.layers_of(span)
-        entries = yield from collect(layers)
-        yield from self._slices.dropping(span, list(entries))
-        yield from release(entries, layers)
+        dirty = self._slices.dirty.get(span)
+        below = [layer for layer in self._slices.layers_of(span) if layer is not dirty]
+        yield from self._slices.dropping(span, list(dirty or ()))
+        for layer in below:
+            for piece in pieces_of(layer):
+                yield from self._slices.dropping(span, list(piece))
 
     def _last_end(self, timestamp: int) -> int:
         """When the last window of the slice of that time ends."""

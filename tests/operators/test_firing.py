@@ -116,6 +116,8 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
     """A thousand keys are many pieces."""
     monkeypatch.setattr(pieces, "PIECE", BUDGET)
     monkeypatch.setattr("streamlet.state.nested_table.PIECE", BUDGET)
+    monkeypatch.setattr("streamlet.operators.ordered_keys.PIECE", BUDGET)
+    monkeypatch.setattr("streamlet.operators.ordered_keys._BLOCK", BUDGET // 2)
     return BUDGET
 
 
@@ -138,6 +140,7 @@ def test_each_call_works_on_about_the_budget(
 
     monkeypatch.setattr(pieces, "pieces_of", counting)
     monkeypatch.setattr("streamlet.operators.slices.pieces_of", counting)
+    monkeypatch.setattr("streamlet.operators.slice_arrays.pieces_of", counting)
     fired = Fired(OPERATORS[name](), backend, tmp_path)
     fired.send(KEYS, 5)
     fired.checkpoint()

@@ -15,7 +15,7 @@ from streamlet import SlidingEventTimeWindows
 from streamlet import aggregates as agg
 from streamlet.aggregates import NamedAggregates
 from streamlet.elements import RowBatch
-from streamlet.operators import merged_slices
+from streamlet.operators import merged_slices, ordered_keys, slice_arrays
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.merged_slices import ARRAYS_FROM
 from streamlet.operators.operator import Output
@@ -37,6 +37,9 @@ def fired(records: list[tuple[Any, Any, int]], arrays_from: int, budget: int = 4
     """What (key, value, timestamp) gives, as text that tells 1 from 1.0 and 0.0 from -0.0."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merged_slices, "ARRAYS_FROM", arrays_from)
+        patch.setattr(ordered_keys, "_BLOCK", 1)
+        patch.setattr(slice_arrays, "_FIRED_AT_ONCE", 20)
+        patch.setattr(slice_arrays, "_MERGED_AT_ONCE", 2)
         with OperatorHarness(sliced, key_by=0, firing_budget=budget) as harness:
             for key, value, timestamp in records:
                 harness.send((key, value), timestamp)
@@ -47,15 +50,16 @@ def fired(records: list[tuple[Any, Any, int]], arrays_from: int, budget: int = 4
 
 @pytest.fixture
 def merges(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many keys each window had that was merged as arrays."""
-    merged_of, sizes = SliceArrays.merged, list[int]()
+    """How many keys each window had of which several slices were merged as arrays."""
+    merging, sizes = SliceArrays.merging, list[int]()
 
     def counted(arrays: SliceArrays, spans: Any) -> Any:
-        merged = merged_of(arrays, spans)
-        sizes.append(0 if merged is None else len(merged.columns[0]))
+        merged = yield from merging(arrays, spans)
+        if len(spans) > 1:
+            sizes.append(0 if merged is None else len(merged))
         return merged
 
-    monkeypatch.setattr(SliceArrays, "merged", counted)
+    monkeypatch.setattr(SliceArrays, "merging", counted)
     return sizes
 
 
