@@ -14,6 +14,7 @@ import pyarrow as pa
 from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Best, Max
 from streamlet.state.arrays import Part
+from streamlet.state.key_index import Keys, keys_array
 from streamlet.state.key_numbers import Ascending, KeyNumbers, NumberedArrays
 
 FORGOTTEN_FROM: Final = 200_000
@@ -21,7 +22,7 @@ FORGOTTEN_FROM: Final = 200_000
 
 Numbers: TypeAlias = npt.NDArray[Any]
 """Of type int64 or float64."""
-ToColumns: TypeAlias = Callable[[list[Any]], "list[pa.Array] | None"]
+ToColumns: TypeAlias = Callable[[Keys], "list[pa.Array] | None"]
 """Makes columns of keys, if that can be."""
 _INT64_END: Final = 1 << 63
 
@@ -51,7 +52,7 @@ class Merged:
     def key_arrays(self, to_columns: ToColumns) -> list[pa.Array] | None:
         """The keys as columns; None: they cannot be."""
         if self._all.columns is None:
-            self._all.columns = to_columns(self._all.keys)
+            self._all.columns = to_columns(keys_array(self._all.keys))
         if self._all.columns is None:
             return None
         return [column.filter(pa.array(self._is_there)) for column in self._all.columns]
@@ -80,7 +81,7 @@ class SliceArrays:
     def learn(self, span: Span, entries: Mapping[Any, Sequence[Any]]) -> bool:
         """Takes what the slice holds; False: there are not only such numbers."""
         columns = [_as_numbers(values) for values in zip(*entries.values(), strict=True)]
-        return self._learn(span, self._keys.of(list(entries)), columns)
+        return self._learn(span, self._keys.of_each(list(entries)), columns)
 
     def learn_arrays(self, span: Span, entries: NumberedArrays) -> bool:
         """The same where it is in arrays."""
