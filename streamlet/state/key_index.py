@@ -17,6 +17,8 @@ ABSENT: Final = -1
 INTS: Final = np.dtype(np.int64)
 
 _FIRST_PLACES: Final = 256
+_PIECE: Final = 16_384
+"""Places that are read at a time, so that what is made of them stays in a cache."""
 _EMPTY: Final = -1
 _REMOVED: Final = -2
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
@@ -116,7 +118,7 @@ class IntIndex:
         if keys.dtype != INTS:
             return np.fromiter(map(self.get, keys.tolist(), repeat(ABSENT)), np.intp, len(keys))
         places = self._find(keys)
-        slots = self._slots[places]
+        slots = self._slots[places].astype(np.intp)
         slots[places == ABSENT] = ABSENT
         return slots
 
@@ -138,9 +140,10 @@ class IntIndex:
     def remember(self, keys: Keys, slots: Slots) -> None:
         """Adds keys, each once, that are not there."""
         if self._free < len(keys):
-            known, known_slots = self.all()
-            self._make_places(4 * (self._size + len(keys)))
-            self._insert(known, known_slots)
+            known = self.pieces(_PIECE)
+            self._make_places(3 * (self._size + len(keys)))
+            for piece in known:
+                self._insert(*piece)
         self._insert(keys, slots)
         self._size += len(keys)
 
@@ -149,7 +152,7 @@ class IntIndex:
         if keys.dtype != INTS:
             return np.fromiter(map(self.pop, keys.tolist(), repeat(ABSENT)), np.intp, len(keys))
         places = self._find(keys)
-        slots = self._slots[places]
+        slots = self._slots[places].astype(np.intp)
         self._slots[places] = _REMOVED
         self._size -= len(keys)
         return slots
@@ -157,21 +160,18 @@ class IntIndex:
     def all(self) -> tuple[Keys, Slots]:
         """All keys, and their slots."""
         is_used = self._slots >= 0
-        return self._keys[is_used], self._slots[is_used]
+        return self._keys[is_used], self._slots[is_used].astype(np.intp)
 
     def pieces(self, size: int) -> Iterator[tuple[Keys, Slots]]:
         """The same, about so many at a time; none may change meanwhile."""
-        for start in range(0, len(self._keys), size):
-            piece = slice(start, start + size)
-            is_used = self._slots[piece] >= 0
-            yield self._keys[piece][is_used], self._slots[piece][is_used]
+        return _pieces(self._keys, self._slots, size)
 
     def _make_places(self, count: int) -> None:
-        """At least so many, all empty; half of them are for use."""
+        """At least so many, all empty; no more than half will be used."""
         bits = max(count, _FIRST_PLACES - 1).bit_length()
         self._shift = _BITS - bits
         self._keys = np.zeros(1 << bits, INTS)
-        self._slots = np.full(1 << bits, _EMPTY)
+        self._slots = np.full(1 << bits, _EMPTY, np.int32)
         self._free = 1 << (bits - 1)
         # One by one they are read far quicker so.
         self._key_views, self._slot_views = self._keys.data, self._slots.data
@@ -219,6 +219,13 @@ class IntIndex:
                 return place
             place = (place + 1) & last
         return ABSENT
+
+
+def _pieces(keys: Keys, slots: npt.NDArray[np.int32], size: int) -> Iterator[tuple[Keys, Slots]]:
+    for start in range(0, len(keys), size):
+        piece = slice(start, start + size)
+        is_used = slots[piece] >= 0
+        yield keys[piece][is_used], slots[piece][is_used].astype(np.intp)
 
 
 KeyIndex: TypeAlias = IntIndex | ObjectIndex
