@@ -32,7 +32,7 @@ def to_rows(batch: Batch) -> RowBatch:
     return RowBatch(
         (batch.make or rows_of)(names, columns) if names else [{} for _ in range(len(batch))],
         _timestamps_of(batch, columns),
-        None if keys is None else list(map(keys.distinct.__getitem__, keys.codes.tolist())),
+        None if keys is None else keys.distinct[keys.codes].tolist(),
     )
 
 
@@ -207,34 +207,48 @@ def to_columns(records: Sequence[dict[str, Any]], place: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, list(columns))
 
 
-def encode_fields(records: pa.RecordBatch, names: Sequence[str]) -> tuple[Codes, list[Any]]:
+def encode_fields(records: pa.RecordBatch, names: Sequence[str]) -> tuple[Codes, npt.NDArray[Any]]:
     """The values of the fields row by row, as codes, and the distinct ones.
 
-    Of several fields tuples; of none None for every row.
+    Those of one field of whole numbers as int64, others as Python's objects: of several fields
+    tuples; of none None for every row.
     """
     import numpy as np
 
     if not names:
-        return np.zeros(records.num_rows, np.int64), [None]
-    codes, distinct = _encoded(records.column(names[0]))
+        return np.zeros(records.num_rows, np.int64), np.full(1, None)
+    codes, dictionary = _encoded(records.column(names[0]))
     if len(names) == 1:
-        return codes, distinct
-    tuples = [(value,) for value in distinct]
+        return codes, _distinct(dictionary)
+    tuples = [(value,) for value in values_of(dictionary)]
     for name in names[1:]:
-        others, values = _encoded(records.column(name))
+        others, dictionary = _encoded(records.column(name))
+        values = values_of(dictionary)
         pairs = codes.astype(np.int64) * max(len(values), 1) + others
         found, codes = np.unique(pairs, return_inverse=True)
         tuples = [
             (*tuples[pair // len(values)], values[pair % len(values)]) for pair in found.tolist()
         ]
-    return codes, tuples
+    return codes, np.fromiter(tuples, object, len(tuples))
 
 
-def _encoded(column: pa.Array) -> tuple[Codes, list[Any]]:
+def _distinct(dictionary: pa.Array) -> npt.NDArray[Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    if not dictionary.null_count and pa.types.is_integer(dictionary.type):
+        numbers = numbers_of(dictionary)
+        if numbers.dtype != np.uint64 or not (numbers >> 63).any():
+            return numbers.astype(np.int64)
+    values = values_of(dictionary)
+    return np.fromiter(values, object, len(values))
+
+
+def _encoded(column: pa.Array) -> tuple[Codes, pa.Array]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)  # its dictionary may say one value twice
     encoded = pc.dictionary_encode(column, null_encoding="encode")
-    return numbers_of(encoded.indices), values_of(encoded.dictionary)
+    return numbers_of(encoded.indices), encoded.dictionary

@@ -86,11 +86,12 @@ class RowBatch:
 class KeyColumn:
     """The canonical keys of a batch of columns: row i has the key `distinct[codes[i]]`.
 
-    No two of `distinct` are equal; some may have no row, as slices of a batch share them.
+    `distinct` is an array of int64, or of Python's objects. No two are equal; some may have no
+    row, as slices of a batch share them.
     """
 
     codes: npt.NDArray[np.integer[Any]]
-    distinct: list[Any]
+    distinct: npt.NDArray[Any]
 
 
 @dataclass(slots=True)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from itertools import count, repeat
+from collections.abc import Iterator
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 Times = npt.NDArray[np.int64]
+Keys = npt.NDArray[Any]
+"""Of int64, or of Python's objects."""
 
-_MOST_AT_ONCE: Final = 4_096
+_MOST_AT_ONCE: Final = 8_192
 
 
 class TimerRuns:
     """Timers as (timestamp, key); the same one may be there twice.
 
     >>> runs = TimerRuns()
-    >>> runs.register(np.array([30, 10, 20]), ["c", "a", "b"])
-    >>> runs.pop_due(20), runs.pop_due(20)
-    (['a', 'b'], [])
+    >>> runs.register(np.array([30, 10, 20]), np.array([7, 5, 6]))
+    >>> [keys.tolist() for keys in runs.pop_due(20)], runs.pop_due(20)
+    ([[5, 6]], [])
     """
 
     __slots__ = ("_heap", "_numbers")
@@ -31,12 +33,12 @@ class TimerRuns:
         """By the first time that is left; numbers keep apart runs of the same time."""
         self._numbers = count()
 
-    def register(self, times: Times, keys: Sequence[Any]) -> None:
+    def register(self, times: Times, keys: Keys) -> None:
         """Adds a timer for each key."""
         if not len(times):
             return
         order = np.argsort(times, kind="stable")
-        run = _Run(times[order], list(map(keys.__getitem__, order.tolist())))
+        run = _Run(times[order], keys[order])
         heapq.heappush(self._heap, (run.first_ms(), next(self._numbers), run))
 
     def limit_ms(self, limit_ms: int) -> int:
@@ -62,12 +64,14 @@ class TimerRuns:
         """Whether there are timers up to this time."""
         return bool(self._heap) and self._heap[0][0] <= limit_ms
 
-    def pop_due(self, limit_ms: int) -> list[Any]:
-        """Removes timers up to this time, as many as should fire at once, and gives their keys."""
-        keys: list[Any] = []
-        while self.has_due(limit_ms) and len(keys) < _MOST_AT_ONCE:
+    def pop_due(self, limit_ms: int) -> list[Keys]:
+        """Removes timers up to this time, as many as should fire at once; gives their keys."""
+        keys: list[Keys] = []
+        room = _MOST_AT_ONCE
+        while room and self.has_due(limit_ms):
             _, number, run = self._heap[0]
-            keys += run.pop_due(limit_ms, _MOST_AT_ONCE - len(keys))
+            keys.append(run.pop_due(limit_ms, room))
+            room -= len(keys[-1])
             if run.is_over():
                 heapq.heappop(self._heap)
             else:
@@ -80,7 +84,7 @@ class _Run:
 
     __slots__ = ("_keys", "_next", "_times")
 
-    def __init__(self, times: Times, keys: list[Any]) -> None:
+    def __init__(self, times: Times, keys: Keys) -> None:
         self._times = times
         self._keys = keys
         self._next = 0
@@ -95,12 +99,13 @@ class _Run:
         """How many are due."""
         return int(np.searchsorted(self._times, limit_ms, side="right")) - self._next
 
-    def pop_due(self, limit_ms: int, most: int) -> list[Any]:
+    def pop_due(self, limit_ms: int, most: int) -> Keys:
         start, self._next = self._next, self._next + min(self.due(limit_ms), most)
-        due = self._keys[start : self._next]
-        # Not when the run is over: to free all its keys at once would stall the loop.
-        self._keys[start : self._next] = repeat(None, len(due))
+        due = self._keys[start : self._next].copy()
+        if due.dtype == object:
+            # Not when the run is over: to free all its keys at once would stall the loop.
+            self._keys[start : self._next] = None
         if self._next * 2 > len(self._keys):  # the last timers may be far off
-            del self._keys[: self._next]
+            self._keys = self._keys[self._next :].copy()
             self._times, self._next = self._times[self._next :].copy(), 0
         return due

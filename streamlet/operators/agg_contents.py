@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from streamlet.state.key_index import Keys
+
 
 class AggContents(WindowContents):
     """`agg(**named)`: a dict of the key, the window's bounds and the named aggregates.
@@ -132,11 +134,11 @@ class AggContents(WindowContents):
         results.values += self._rows(*columns)
         results.timestamps += [end - 1 for end in ends]
 
-    def key_arrays(self, keys: Sequence[Any]) -> list[pa.Array] | None:
+    def key_arrays(self, keys: Keys) -> list[pa.Array] | None:
         """The keys as the leading columns of results; None: Arrow would change one."""
         from streamlet.operators.key_order import key_arrays
 
-        return key_arrays(self._key_fields, list(keys))
+        return key_arrays(self._key_fields, keys)
 
     def fire_arrays(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -25,8 +24,10 @@ from streamlet.operators.column_spans import MAX_TIME, NO_ROWS, Numbers
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.results import Results
 from streamlet.operators.session import CONTENTS, END
-from streamlet.state.arrays import ABSENT, KeyedArrays, Part, Slots
-from streamlet.state.log import MISSING, FlatTable
+from streamlet.state.arrays import KeyedArrays, Part
+from streamlet.state.key_index import ABSENT, Keys, Slots, joined, keys_array, unique
+from streamlet.state.layout import MISSING, TOMBSTONE
+from streamlet.state.log import FlatTable
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -54,7 +55,7 @@ class ColumnSessions:
         aggregates = enumerate(contents.named.aggregates)
         self._folded = [at for at, aggregate in aggregates if not isinstance(aggregate, Count)]
         """Where accumulators are made of values, and not only of how many there are."""
-        self._due: list[Any] = []
+        self._due: Keys = keys_array([])
 
     def add(self, batch: ColumnBatch, watermark_ms: int) -> RowBatch:
         """Adds what it can; gives the other records, which must go one by one.
@@ -90,9 +91,10 @@ class ColumnSessions:
         grows = found.is_alone & is_there & (starts <= found.ends) & (found.starts <= ends)
         begins = found.is_alone & ~is_there
         if in_dict:
-            begins &= ~np.fromiter(map(in_dict.__contains__, found.keys), np.bool_)
+            begins &= ~np.fromiter(map(in_dict.__contains__, found.keys.tolist()), np.bool_)
         others = np.flatnonzero(~(grows | begins))
-        if not self._may_add(older, grows, found.keys_at(others)):
+        self._to_dict(found.keys[others], slots[others])
+        if not self._may_add(older, grows, found.keys[others]):
             return False
         folded = folds.fold(found.groups, batch.records, older, ~grows)
         if folded is None:
@@ -111,7 +113,7 @@ class ColumnSessions:
         return table.arrays
 
     def _slots(
-        self, arrays: KeyedArrays, keys: Sequence[Any], folds: NamedFolds, in_dict: set[Any]
+        self, arrays: KeyedArrays, keys: Keys, folds: NamedFolds, in_dict: set[Any]
     ) -> Slots:
         """Those of the keys; single sessions move into the arrays, `in_dict` gets the others."""
 
@@ -126,7 +128,11 @@ class ColumnSessions:
         to_parts = partial(_session_parts, folds=folds)
         return slots_of(arrays, keys, Elsewhere(self._table.layers(), take, to_parts))
 
-    def _may_add(self, older: Sequence[Part], grows: Mask, others: Iterable[Any]) -> bool:
+    def _to_dict(self, keys: Keys, slots: Slots) -> None:
+        """Sessions in arrays whose keys will have several: those are changed one by one."""
+        self._table.move_from_arrays(unique(keys[slots != ABSENT]))
+
+    def _may_add(self, older: Sequence[Part], grows: Mask, others: Keys) -> bool:
         """Whether all that was folded so far are whole numbers, as what comes is.
 
         Adding to a float in other steps rounds otherwise, and what is the least beside NaN, or
@@ -134,7 +140,9 @@ class ColumnSessions:
         """
         if not self._folded:
             return True
-        sessions = [session for key in others for session in self._table.get(key, ())]
+        known = map(self._table.dirty.get, others.tolist())
+        lists = (each for each in known if each.__class__ is list)  # no tombstone, and not None
+        sessions = [session for several in lists for session in several]
         return all(
             (older[at].dtype in _WHOLE or _are_whole(older[at][grows].tolist()))
             and _are_whole([session[CONTENTS][at] for session in sessions])
@@ -143,7 +151,7 @@ class ColumnSessions:
 
     def _begin(self, positions: Slots, found: BatchSessions, parts: Sequence[Part]) -> None:
         """Adds the first sessions of keys."""
-        keys = found.keys_at(positions)
+        keys = found.keys[positions]
         slots = np.full(len(keys), ABSENT)
         self._table.put_in_arrays(keys, slots, [part[positions] for part in parts])
         self._register(found.ends[positions] - 1, keys)
@@ -152,15 +160,16 @@ class ColumnSessions:
         """Adds sessions of keys that have, or get, several."""
         starts, ends, *folded = [part[positions].tolist() for part in parts]
         accumulators = accumulators_of(folded)
-        keys = found.keys_at(positions)
+        keys = found.keys[positions].tolist()
         for key, start, end, kept in zip(keys, starts, ends, accumulators, strict=True):
             self._join(key, start, end, kept)
 
     def _join(self, key: Any, start: int, end: int, accumulator: list[Any]) -> None:
         """The general case: a new session, or one of all those that it touches."""
-        sessions = self._table.for_update(key)
-        if sessions is MISSING:
-            sessions = []
+        known = self._table.dirty
+        sessions = known.get(key, MISSING)
+        if sessions is MISSING or sessions is TOMBSTONE:
+            sessions = known[key] = []
         first, stop, start, end = merge_session(sessions, start, end)
         if first == stop:
             sessions.insert(first, [start, end, accumulator, False])
@@ -169,14 +178,13 @@ class ColumnSessions:
             for session in reversed(sessions[first:stop]):
                 accumulator = self._contents.merge(session[CONTENTS], accumulator)
             sessions[first:stop] = [[start, end, accumulator, False]]
-        self._table.put(key, sessions)
 
-    def _register(self, times: Numbers, keys: Sequence[Any]) -> None:
+    def _register(self, times: Numbers, keys: Keys) -> None:
         """Sets a timer for each key."""
         if len(keys) > _FEW_TIMERS:
             self._runs.register(times, keys)
             return
-        for timestamp, key in zip(times.tolist(), keys, strict=True):
+        for timestamp, key in zip(times.tolist(), keys.tolist(), strict=True):
             self._timers.register(timestamp, key)
 
     def limit_ms(self, watermark_ms: int) -> int:
@@ -192,36 +200,36 @@ class ColumnSessions:
 
         Sessions in arrays that are due will `fire`, the others get their timer.
         """
-        keys = list(dict.fromkeys(chain(keys, self._runs.pop_due(limit_ms))))
+        due = unique(joined([keys_array(keys), *self._runs.pop_due(limit_ms)]))
         if not self._table.arrays:
-            return keys
-        slots = self._table.arrays.find(keys)
+            return list(due.tolist())
+        slots = self._table.arrays.find(due)
         is_there = slots != ABSENT
         ends = self._table.arrays.read(slots)[END]
         is_due = is_there & (ends - 1 <= limit_ms)
         waits = is_there & ~is_due
-        self._due = _where(keys, is_due)
-        self._register(ends[waits] - 1, _where(keys, waits))
-        return _where(keys, ~is_there)
+        self._due = due[is_due]
+        self._register(ends[waits] - 1, due[waits])
+        return list(due[~is_there].tolist())
 
     def fire(self, gathered: list[tuple[Any, list[Any]]], results: Results) -> None:
         """Fires what is due in arrays; if anything else was gathered, then together with that."""
-        keys, self._due = self._due, []
-        if not keys:
+        keys, self._due = self._due, self._due[:0]
+        if not len(keys):
             return
         arrays = self._table.arrays
         parts = arrays.read(arrays.find(keys))
         if gathered or not self._fire_columns(keys, parts, results):
             sessions = _sessions([part.tolist() for part in parts])
-            gathered += zip(keys, (session for [session] in sessions), strict=True)
+            gathered += zip(keys.tolist(), (session for [session] in sessions), strict=True)
         self._table.remove_from_arrays(keys)
 
-    def _fire_columns(self, keys: list[Any], parts: Sequence[Part], results: Results) -> bool:
+    def _fire_columns(self, keys: Keys, parts: Sequence[Part], results: Results) -> bool:
         """Fires sessions by their ends; False: not as columns, and none was."""
         folds, order = self._folds.latest, np.argsort(parts[END], kind="stable")
         starts, ends, *kept = [part[order] for part in parts]
         columns = None if folds is None else folds.results(kept)
-        leading = self._contents.key_arrays(list(map(keys.__getitem__, order.tolist())))
+        leading = self._contents.key_arrays(keys[order])
         if columns is None or leading is None:
             return False
         self._contents.fire_arrays(leading, starts, ends, columns, results)
@@ -233,23 +241,20 @@ class BatchSessions:
     """The sessions of one batch, each a group of rows; side by side, by key and then by time."""
 
     groups: Groups
-    keys: list[Any]
+    keys: Keys
     starts: Numbers
     ends: Numbers
     is_alone: Mask
     """Whether it is the only session of its key."""
 
-    def keys_at(self, positions: Slots) -> list[Any]:
-        return list(map(self.keys.__getitem__, positions.tolist()))
-
 
 def sessions_of(keys: KeyColumn, times: Numbers, gap_ms: int) -> BatchSessions | None:
     """What elements of one batch make for themselves; None: times too far apart to sort by.
 
-    >>> keys = KeyColumn(np.array([1, 0, 1, 1]), ["a", "b"])
+    >>> keys = KeyColumn(np.array([1, 0, 1, 1]), np.array([20, 30]))
     >>> found = sessions_of(keys, np.array([50, 7, 60, 71]), 10)
-    >>> found.keys, found.starts.tolist(), found.ends.tolist(), found.groups.codes.tolist()
-    (['a', 'b', 'b'], [7, 50, 71], [17, 70, 81], [1, 0, 1, 2])
+    >>> found.keys.tolist(), found.starts.tolist(), found.ends.tolist(), found.groups.codes.tolist()
+    ([20, 30, 30], [7, 50, 71], [17, 70, 81], [1, 0, 1, 2])
     >>> found.is_alone.tolist()
     [True, False, False]
     """
@@ -270,7 +275,7 @@ def sessions_of(keys: KeyColumn, times: Numbers, gap_ms: int) -> BatchSessions |
     changes = np.concatenate([[True], key_of[1:] != key_of[:-1], [True]])
     return BatchSessions(
         Groups(groups, len(at)),
-        list(map(keys.distinct.__getitem__, key_of.tolist())),
+        keys.distinct[key_of],
         ordered[at],
         ordered[np.append(at[1:], len(order)) - 1] + gap_ms,
         changes[:-1] & changes[1:],
@@ -301,7 +306,3 @@ def _are_whole(accumulators: Iterable[Any]) -> bool:
     """Of whatever aggregate; nothing yet is none."""
     totals = (kept[0] if kept.__class__ is tuple else kept for kept in accumulators)
     return {int, type(None)}.issuperset(map(type, totals))
-
-
-def _where(keys: Sequence[Any], mask: Mask) -> list[Any]:
-    return list(map(keys.__getitem__, np.flatnonzero(mask).tolist()))

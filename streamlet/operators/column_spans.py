@@ -19,7 +19,8 @@ from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.key_order import by_key
 from streamlet.operators.results import Results
-from streamlet.state.arrays import ABSENT, Part, Slots, as_objects
+from streamlet.state.arrays import Part, as_objects
+from streamlet.state.key_index import ABSENT, Slots
 from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.log import NestedTable
 
@@ -134,7 +135,8 @@ class ColumnSpans:
             return None
         starts, ends = np.full(len(keys), span[0]), np.full(len(keys), span[1])
         self._contents.fire_arrays(ordered[0], starts, ends, ordered[1], results)
-        return keys
+        fired: list[Any] = keys.tolist()
+        return fired
 
     def _span(self, number: int) -> Span:
         start = number * self._size_ms + self._offset_ms
@@ -151,7 +153,7 @@ class ColumnSpans:
         if arrays.numbers is self._names:
             own_names = names[keys.positions]
         else:
-            own_names = arrays.numbers.of([of_batch.distinct[at] for at in keys.positions.tolist()])
+            own_names = arrays.numbers.of(of_batch.distinct[keys.positions])
         if all(layer is arrays for layer in self._table.layers_of(span)):
             return _Kept(span, arrays, own_names, arrays.find(own_names))
         take, to_parts = partial(self._table.take, span), partial(parts_of, folds=folds)
@@ -188,7 +190,7 @@ def _joined(parts: Sequence[Sequence[Part]]) -> list[Part]:
 def group_by_span(keys: KeyColumn, numbers: Numbers) -> tuple[Groups, list[SpanKeys]]:
     """A group for each span and key that has rows; spans ascending.
 
-    >>> keys = KeyColumn(np.array([1, 0, 1]), ["a", "b"])
+    >>> keys = KeyColumn(np.array([1, 0, 1]), np.array([30, 40]))
     >>> groups, spans = group_by_span(keys, np.array([7, 7, 8]))
     >>> groups.codes.tolist(), [(span.number, span.positions.tolist()) for span in spans]
     ([1, 0, 2], [(7, [0, 1]), (8, [1])])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress
-from operator import not_
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from streamlet.column_folds.kept import kept_array
 from streamlet.column_folds.named import NamedFolds
-from streamlet.state.arrays import ABSENT, Arrays, Names, Part, Slots
+from streamlet.state.arrays import Arrays, Names, Part
+from streamlet.state.key_index import ABSENT, Keys, Slots, keys_array, unique
 from streamlet.state.layout import MISSING
 
 
@@ -37,33 +39,34 @@ class Elsewhere:
     """Makes arrays of what was taken."""
 
 
-def slots_of(arrays: Arrays[Names], names: Names, elsewhere: Elsewhere) -> Slots:
+def slots_of(arrays: Arrays, names: Names, elsewhere: Elsewhere) -> Slots:
     """The slot of each key, or ABSENT; what stands elsewhere is moved into the arrays."""
     slots = arrays.find(names)
     is_absent = slots == ABSENT
     if is_absent.any():
-        absent = arrays.where(names, is_absent)
+        absent = names[is_absent]
         # Each key once: a second look would find what lies below the value that was taken.
-        _move_in(arrays, list(dict.fromkeys(arrays.keys_of(absent))), elsewhere)
+        _move_in(arrays, unique(arrays.keys_of(absent)), elsewhere)
         slots[is_absent] = arrays.find(absent)
     return slots
 
 
-def _move_in(arrays: Arrays[Names], keys: list[Any], elsewhere: Elsewhere) -> None:
+def _move_in(arrays: Arrays, keys: Keys, elsewhere: Elsewhere) -> None:
     """Adds the keys of which there is state: from frozen arrays all at once, else one by one."""
     singly: list[Any] = []
     for layer in elsewhere.layers:
         if isinstance(layer, Arrays) and not layer.has_objects():
             slots = layer.find_keys(keys)
             is_there = slots != ABSENT
-            found = list(compress(keys, is_there.tolist()))
-            arrays.insert(arrays.names_of(found), layer.read(slots[is_there]))
-            keys = list(compress(keys, (~is_there).tolist()))
+            arrays.insert(arrays.names_of(keys[is_there]), layer.read(slots[is_there]))
+            keys = keys[~is_there]
         elif layer:
-            are_there = list(map(layer.__contains__, keys))
-            singly += compress(keys, are_there)
-            keys = list(compress(keys, map(not_, are_there)))
-    take = elsewhere.take
-    taken = {key: value for key in chain(singly, keys) if (value := take(key)) is not MISSING}
+            found = map(layer.__contains__, keys.tolist())
+            is_there = np.fromiter(found, np.bool_, len(keys))
+            singly += keys[is_there].tolist()
+            keys = keys[~is_there]
+    take, rest = elsewhere.take, chain(singly, keys.tolist())
+    taken = {key: value for key in rest if (value := take(key)) is not MISSING}
     if taken:
-        arrays.insert(arrays.names_of(list(taken)), elsewhere.to_parts(list(taken.values())))
+        names = arrays.names_of(keys_array(list(taken)))
+        arrays.insert(names, elsewhere.to_parts(list(taken.values())))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +11,14 @@ import pyarrow.compute as pc
 from streamlet.column_folds.forms import as_arrays
 from streamlet.columns import numbers_of
 from streamlet.operators.keyed import key_columns
+from streamlet.state.key_index import INTS, Keys
 
 
-def key_arrays(key_fields: tuple[str, ...], keys: list[Any]) -> list[pa.Array] | None:
+def key_arrays(key_fields: tuple[str, ...], keys: Keys) -> list[pa.Array] | None:
     """A column per field of the keys; None: Arrow would change one."""
-    return as_arrays(key_columns(key_fields, keys))
+    if len(key_fields) == 1 and keys.dtype == INTS:
+        return [pa.array(keys)]
+    return as_arrays(key_columns(key_fields, keys.tolist()))
 
 
 def by_key(

@@ -36,7 +36,7 @@ class OrderedKeys:
 
     >>> numbers = KeyNumbers()
     >>> keys = OrderedKeys(numbers)
-    >>> numbers.of(["b", "c", "a"]).tolist(), list(keys.catching_up())
+    >>> numbers.of_each(["b", "c", "a"]).tolist(), list(keys.catching_up())
     ([0, 1, 2], [3, 3])
     >>> [(block.keys, block.numbers.tolist()) for block in keys.blocks]
     [(['a', 'b', 'c'], [2, 0, 1])]
@@ -58,7 +58,7 @@ class OrderedKeys:
             return
         starts = range(self._known, end, PIECE)
         names = (np.arange(start, min(start + PIECE, end)) for start in starts)
-        new = chain.from_iterable(map(self._numbers.keys_of, names))
+        new = chain.from_iterable(self._numbers.keys_of(piece).tolist() for piece in names)
         parts = yield from _parted(new, [block.keys[0] for block in self.blocks[1:]])
         older = self.blocks or [Block([], np.empty(0, np.intp))]
         blocks: list[Block] = []
@@ -73,7 +73,7 @@ class OrderedKeys:
         """Adds blocks of these keys, none of them too large to be sorted at once."""
         if len(keys) <= 2 * _BLOCK:
             keys.sort()  # quick where most of it is in order
-            blocks.append(Block(keys, self._numbers.of(keys)))
+            blocks.append(Block(keys, self._numbers.of_each(keys)))
             yield len(keys)
             return
         count = len(keys) // _BLOCK

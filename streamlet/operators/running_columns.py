@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +13,9 @@ from streamlet.column_folds.named import FoldsOfSchema, NamedFolds
 from streamlet.elements import ColumnBatch, KeyColumn
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, parts_of, slots_of
 from streamlet.operators.key_order import key_arrays
-from streamlet.state.arrays import ABSENT, KeyedArrays
+from streamlet.state.arrays import KeyedArrays
 from streamlet.state.flat_table import FlatTable
+from streamlet.state.key_index import ABSENT, Keys
 
 
 class RunningColumns:
@@ -34,7 +34,7 @@ class RunningColumns:
         assert batch.keys is not None
         folds = self._folds.of(batch.records.schema)
         keys, groups = keys_with_rows(batch.keys)
-        leading = self._key_arrays(keys, groups) if folds is not None and keys else None
+        leading = self._key_arrays(keys, groups) if folds is not None and len(keys) else None
         if folds is None or leading is None:
             return None
         results = self._run(keys, groups, batch.records, folds)
@@ -45,7 +45,7 @@ class RunningColumns:
         return ColumnBatch(records, batch.timestamps)
 
     def _run(
-        self, keys: list[Any], groups: Groups, records: pa.RecordBatch, folds: NamedFolds
+        self, keys: Keys, groups: Groups, records: pa.RecordBatch, folds: NamedFolds
     ) -> list[pa.Array] | None:
         """For each name the result after each record."""
         table = self._table
@@ -61,18 +61,18 @@ class RunningColumns:
         table.put_in_arrays(keys, slots, newer)
         return results
 
-    def _key_arrays(self, keys: list[Any], groups: Groups) -> list[pa.Array] | None:
+    def _key_arrays(self, keys: Keys, groups: Groups) -> list[pa.Array] | None:
         """The keys as the leading columns; None: Arrow would change one."""
         arrays, codes = key_arrays(self._key_fields, keys), pa.array(groups.codes)
         return None if arrays is None else [array.take(codes) for array in arrays]
 
 
-def keys_with_rows(keys: KeyColumn) -> tuple[list[Any], Groups]:
+def keys_with_rows(keys: KeyColumn) -> tuple[Keys, Groups]:
     """A group for each key that has rows.
 
-    >>> keys, groups = keys_with_rows(KeyColumn(np.array([2, 0]), ["a", "b", "c"]))
-    >>> keys, groups.codes.tolist()
-    (['a', 'c'], [1, 0])
+    >>> keys, groups = keys_with_rows(KeyColumn(np.array([2, 0]), np.array([30, 40, 50])))
+    >>> keys.tolist(), groups.codes.tolist()
+    ([30, 50], [1, 0])
     """
     groups = Groups(keys.codes, len(keys.distinct))
     has_rows = groups.sizes > 0
@@ -81,4 +81,4 @@ def keys_with_rows(keys: KeyColumn) -> tuple[list[Any], Groups]:
     position = np.cumsum(has_rows) - 1
     present = np.flatnonzero(has_rows)
     codes = position[keys.codes]
-    return [keys.distinct[i] for i in present.tolist()], Groups(codes, len(present))
+    return keys.distinct[present], Groups(codes, len(present))

@@ -18,6 +18,7 @@ from streamlet.operators import column_spans
 from streamlet.operators.ordered_keys import Block, OrderedKeys
 from streamlet.state import key_numbers
 from streamlet.state.arrays import Part, grown
+from streamlet.state.key_index import Keys, keys_array
 from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.pieces import Entries, pieces_of
 
@@ -29,7 +30,7 @@ _MERGED_AT_ONCE: Final = 65_536
 Numbers: TypeAlias = npt.NDArray[Any]
 """Of type int64 or float64."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
-ToColumns: TypeAlias = Callable[[list[Any]], "list[pa.Array] | None"]
+ToColumns: TypeAlias = Callable[[Keys], "list[pa.Array] | None"]
 """Makes columns of keys, if that can be."""
 _INT64_END: Final = 1 << 63
 
@@ -63,7 +64,7 @@ class MergedKeys:
         parts = []
         for block in self._blocks:
             if block.columns is None:
-                block.columns = to_columns(block.keys)
+                block.columns = to_columns(keys_array(block.keys))
             if block.columns is None:
                 return None
             parts.append(block.columns)
@@ -154,7 +155,7 @@ class SliceArrays:
             for entries in pieces_of(layer):
                 at = range(len(self._aggregates))
                 columns = (list(map(itemgetter(each), entries.values())) for each in at)
-                yield self._keys.of(list(entries)), list(map(_as_numbers, columns))
+                yield self._keys.of_each(list(entries)), list(map(_as_numbers, columns))
             return
         own_numbers, parts = layer.numbered_columns()
         for start in range(0, len(own_numbers), _LEARNT_AT_ONCE):

@@ -164,16 +164,19 @@ class HashRouter(Router):
         import numpy as np
 
         try:
-            codes, raw = encode_fields(batch.records, fields)
+            codes, distinct = encode_fields(batch.records, fields)
+            if distinct.dtype == np.int64:
+                return KeyColumn(codes, distinct)
+            raw = distinct.tolist()
             keys = self._keys.canonicalise(raw)
         except Exception:  # whatever it is, rows say it with the record
             return None
         if keys is raw:
-            return KeyColumn(codes, keys)
+            return KeyColumn(codes, distinct)
         # Values that differ may be one key: -0.0 and 0.0, a moment in two zones.
         positions: dict[Any, int] = {}
         merged = [positions.setdefault(key, len(positions)) for key in keys]
-        return KeyColumn(np.array(merged, np.int64)[codes], list(positions))
+        return KeyColumn(np.array(merged, np.int64)[codes], np.fromiter(positions, object))
 
     def _route_columns(self, batch: ColumnBatch) -> Routed:
         """Hashes each distinct key once, by the same function as for rows."""
@@ -184,14 +187,14 @@ class HashRouter(Router):
             return
         assert batch.keys is not None
         distinct = batch.keys.distinct
-        target_of_key = np.array(self._keys.subtasks(distinct))
+        target_of_key = np.array(self._keys.subtasks(distinct.tolist()))
         for target, part in self._scatter_columns(batch, target_of_key[batch.keys.codes]):
             assert isinstance(part, ColumnBatch)
             assert part.keys is not None
             own = np.flatnonzero(target_of_key == target)
             renumbered = np.zeros(len(distinct), np.int64)
             renumbered[own] = np.arange(len(own))
-            keys = KeyColumn(renumbered[part.keys.codes], [distinct[i] for i in own.tolist()])
+            keys = KeyColumn(renumbered[part.keys.codes], distinct[own])
             yield target, replace(part, keys=keys)
 
     def _note_record(self, error: Exception, batch: RowBatch) -> None:

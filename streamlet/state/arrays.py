@@ -5,30 +5,36 @@ from __future__ import annotations
 from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from streamlet.column_folds.kept import objects
+from streamlet.state.key_index import (
+    ABSENT,
+    INTS,
+    IntIndex,
+    KeyIndex,
+    Keys,
+    Slots,
+    as_object_index,
+)
 from streamlet.state.layout import MISSING
 
-Slots: TypeAlias = npt.NDArray[np.intp]
 Part: TypeAlias = npt.NDArray[Any]
 """One item per key or slot; `tolist()` gives Python's own objects."""
 ValuesOf: TypeAlias = Callable[[Sequence[list[Any]]], list[Any]]
 """From the parts of some values, parallel lists, to the values that a table gives."""
-Names = TypeVar("Names")
-"""How batches call keys: a list of them, or an array of their numbers."""
+Names: TypeAlias = npt.NDArray[Any]
+"""How batches call keys: an array of them, or of their numbers."""
 
-ABSENT: Final = -1
 PIECE: Final = 4_096
 """So many entries are read in one go."""
 _FIRST_SLOTS: Final = 128
 
 
-class Arrays(Mapping[Any, Any], Generic[Names]):
+class Arrays(Mapping[Any, Any]):
     """The part of a table's dirty entries that batches of columns work on.
 
     As a mapping it has the keys themselves. Whoever asks for one entry gets a value made for it,
@@ -49,20 +55,16 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
         """The slot of each key, or ABSENT."""
 
     @abstractmethod
-    def find_keys(self, keys: Sequence[Any]) -> Slots:
+    def find_keys(self, keys: Keys) -> Slots:
         """The same by the keys themselves; changes nothing."""
 
     @abstractmethod
-    def names_of(self, keys: Sequence[Any]) -> Names:
+    def names_of(self, keys: Keys) -> Names:
         """What batches call these keys."""
 
     @abstractmethod
-    def keys_of(self, names: Names) -> Sequence[Any]:
+    def keys_of(self, names: Names) -> Keys:
         """The keys that are called so."""
-
-    @abstractmethod
-    def where(self, names: Names, mask: npt.NDArray[np.bool_]) -> Names:
-        """Some of the names."""
 
     @abstractmethod
     def _slot(self, key: Any) -> int:
@@ -77,11 +79,11 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
         """These slots are those of these keys, which had none."""
 
     @abstractmethod
-    def _all(self) -> tuple[list[Any], Slots]:
+    def _all(self) -> tuple[Keys, Slots]:
         """All keys, and their slots."""
 
     @abstractmethod
-    def _pieces(self) -> Iterator[tuple[list[Any], Slots]]:
+    def _pieces(self) -> Iterator[tuple[Keys, Slots]]:
         """The same in pieces: all at once would stall the loop, also from another thread."""
 
     def __getitem__(self, key: Any) -> Any:
@@ -104,9 +106,9 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
     def items(self) -> Iterator[tuple[Any, Any]]:  # type: ignore[override]
         """All entries; none may change meanwhile. Quicker than one by one."""
         for keys, slots in self._pieces():
-            yield from zip(keys, self._values_at(slots), strict=True)
+            yield from zip(keys.tolist(), self._values_at(slots), strict=True)
 
-    def columns(self) -> tuple[list[Any], list[Part]]:
+    def columns(self) -> tuple[Keys, list[Part]]:
         """All keys, and beside them the parts of their values, copied."""
         keys, slots = self._all()
         return keys, self.read(slots)
@@ -131,7 +133,7 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
     def put(self, names: Names, slots: Slots, parts: Sequence[Part]) -> Names:
         """Sets the values of keys, each once, whose slots `find` gave; gives those that are new."""
         is_new = slots == ABSENT
-        new = self.where(names, is_new)
+        new: Names = names[is_new]
         if is_new.all():
             self.insert(names, parts)
         elif is_new.any():
@@ -178,65 +180,69 @@ class Arrays(Mapping[Any, Any], Generic[Names]):
         return np.concatenate([reused, fresh]) if len(reused) else fresh
 
 
-class KeyedArrays(Arrays[Sequence[Any]]):
+class KeyedArrays(Arrays):
     """Entries by their keys.
 
     >>> arrays = KeyedArrays(lambda parts: list(zip(*parts)), [np.dtype(np.int64)] * 2)
-    >>> arrays.insert(["a", "b"], [np.array([1, 2]), np.array([10, 20])])
-    >>> arrays.find(["b", "c"]).tolist(), dict(arrays)
-    ([1, -1], {'a': (1, 10), 'b': (2, 20)})
+    >>> arrays.insert(np.array([7, 5]), [np.array([1, 2]), np.array([10, 20])])
+    >>> arrays.find(np.array([5, 6])).tolist(), arrays[7]
+    ([1, -1], (1, 10))
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_index",)
 
     def __init__(self, values_of: ValuesOf, dtypes: Iterable[np.dtype[Any]]) -> None:
         super().__init__(values_of, dtypes)
-        self._slots: dict[Any, int] = {}
+        self._index: KeyIndex = IntIndex()
+        """Of whole numbers until another key comes."""
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._slots)
+        return iter(self._index)
 
     def __reversed__(self) -> Iterator[Any]:
-        return iter(reversed(self._slots))
+        return reversed(self._index)
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._index)
 
-    def find(self, names: Sequence[Any]) -> Slots:
-        return np.fromiter(map(self._slots.get, names, repeat(ABSENT)), np.intp, len(names))
+    def find(self, names: Keys) -> Slots:
+        return self._index.find(names)
 
-    def find_keys(self, keys: Sequence[Any]) -> Slots:
-        return self.find(keys)
+    def find_keys(self, keys: Keys) -> Slots:
+        return self._index.find(keys)
 
-    def names_of(self, keys: Sequence[Any]) -> Sequence[Any]:
+    def names_of(self, keys: Keys) -> Keys:
         return keys
 
-    def keys_of(self, names: Sequence[Any]) -> Sequence[Any]:
+    def keys_of(self, names: Keys) -> Keys:
         return names
 
-    def where(self, names: Sequence[Any], mask: npt.NDArray[np.bool_]) -> Sequence[Any]:
-        return list(map(names.__getitem__, np.flatnonzero(mask).tolist()))
-
-    def remove(self, keys: Iterable[Any]) -> None:
+    def remove(self, keys: Keys) -> None:
         """Removes entries that are there."""
-        self._free.extend(map(self._slots.pop, keys))
+        self._free.extend(self._index.forget(keys).tolist())
+
+    def pop_values(self, keys: Keys) -> list[Any]:
+        """Removes entries that are there, and gives their values."""
+        slots = self._index.forget(keys)
+        self._free.extend(slots.tolist())
+        return self._values_at(slots)
 
     def _slot(self, key: Any) -> int:
-        return self._slots.get(key, ABSENT)
+        return self._index.get(key, ABSENT)
 
     def _forget(self, key: Any) -> int:
-        return self._slots.pop(key, ABSENT)
+        return self._index.pop(key, ABSENT)
 
-    def _remember(self, names: Sequence[Any], slots: Slots) -> None:
-        self._slots.update(zip(names, slots.tolist(), strict=True))
+    def _remember(self, names: Keys, slots: Slots) -> None:
+        if names.dtype != INTS:
+            self._index = as_object_index(self._index)
+        self._index.remember(names, slots)
 
-    def _pieces(self) -> Iterator[tuple[list[Any], Slots]]:
-        remaining = iter(self._slots.items())
-        while piece := dict(islice(remaining, PIECE)):
-            yield list(piece), np.fromiter(piece.values(), np.intp, len(piece))
+    def _all(self) -> tuple[Keys, Slots]:
+        return self._index.all()
 
-    def _all(self) -> tuple[list[Any], Slots]:
-        return list(self._slots), np.fromiter(self._slots.values(), np.intp, len(self._slots))
+    def _pieces(self) -> Iterator[tuple[Keys, Slots]]:
+        return self._index.pieces(PIECE)
 
 
 def grown(part: Part, size: int) -> Part:

@@ -10,7 +10,8 @@ from streamlet.state.layout import MISSING, TOMBSTONE
 from streamlet.state.store import FlatCells, FlatLayer
 
 if TYPE_CHECKING:
-    from streamlet.state.arrays import KeyedArrays, Part, Slots
+    from streamlet.state.arrays import KeyedArrays, Part
+    from streamlet.state.key_index import Keys, Slots
 
 
 class FlatTable(LayeredTable):
@@ -55,11 +56,16 @@ class FlatTable(LayeredTable):
         else:
             self.dirty.pop(entry, None)
 
-    def remove_from_arrays(self, entries: Sequence[Any]) -> None:
+    def remove_from_arrays(self, entries: Keys) -> None:
         """Removes entries that stand in `arrays`."""
         self.arrays.remove(entries)
-        may_lie_below = self._may_lie_below
-        self.dirty.update(dict.fromkeys(filter(may_lie_below, entries), TOMBSTONE))
+        lying_below = filter(self._may_lie_below, entries.tolist())
+        self.dirty.update(dict.fromkeys(lying_below, TOMBSTONE))
+
+    def move_from_arrays(self, entries: Keys) -> None:
+        """Moves entries that stand in `arrays`, to be changed one by one."""
+        values = self.arrays.pop_values(entries)
+        self.dirty.update(zip(entries.tolist(), values, strict=True))
 
     def for_update(self, entry: Any) -> Any:
         """The value, which may now be changed in place, or MISSING."""
@@ -86,10 +92,10 @@ class FlatTable(LayeredTable):
         """All that lies between `arrays` and the cells, newest first."""
         return [self.dirty, *self._frozen]
 
-    def put_in_arrays(self, entries: Sequence[Any], slots: Slots, parts: Sequence[Part]) -> None:
+    def put_in_arrays(self, entries: Keys, slots: Slots, parts: Sequence[Part]) -> None:
         """As `KeyedArrays.put`, of entries that are there or nowhere, as `take` leaves them."""
         new = self.arrays.put(entries, slots, parts)
-        for entry in new if self.dirty else ():
+        for entry in new.tolist() if self.dirty else ():
             self.dirty.pop(entry, None)  # that it was removed
 
     def _from_below(self, entry: Any) -> Any:

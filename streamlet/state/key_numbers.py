@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from streamlet.state.arrays import ABSENT, PIECE, Arrays, Part, Slots, ValuesOf, grown
+from streamlet.state.arrays import PIECE, Arrays, Part, ValuesOf, grown
+from streamlet.state.key_index import ABSENT, INTS, IntIndex, Keys, Slots, unique
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 
@@ -20,13 +21,15 @@ class KeyNumbers(dict[Any, int]):
     """Numbers keys from 0 on, in the order in which they are first asked for.
 
     >>> numbers = KeyNumbers()
-    >>> numbers.of(["b", "a", "b"]).tolist(), numbers.keys_of(np.array([1]))
+    >>> numbers.of_each(["b", "a", "b"]).tolist(), numbers.keys_of(np.array([1])).tolist()
     ([0, 1, 0], ['a'])
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._in_order: list[Any] = []
+        self._ints = IntIndex()
+        """Whole numbers that came in arrays of them, so that they are found many at once."""
         self._ascending = Ascending([], np.empty(0, np.intp))
 
     def __missing__(self, key: Any) -> int:
@@ -34,13 +37,26 @@ class KeyNumbers(dict[Any, int]):
         self._in_order.append(key)
         return number
 
-    def of(self, keys: Sequence[Any]) -> Numbers:
+    def of(self, keys: Keys) -> Numbers:
         """The number of each key."""
+        if keys.dtype != INTS:
+            return self.of_each(keys.tolist())
+        numbers = self._ints.find(keys)
+        is_absent = numbers == ABSENT
+        if is_absent.any():
+            absent = unique(keys[is_absent])
+            self._ints.remember(absent, self.of_each(absent.tolist()))
+            numbers[is_absent] = self._ints.find(keys[is_absent])
+        return numbers
+
+    def of_each(self, keys: list[Any]) -> Numbers:
+        """The same for keys that are no array."""
         return np.fromiter(map(self.__getitem__, keys), np.intp, len(keys))
 
-    def keys_of(self, numbers: Numbers) -> list[Any]:
+    def keys_of(self, numbers: Numbers) -> Keys:
         """The key of each number."""
-        return list(map(self._in_order.__getitem__, numbers.tolist()))
+        keys = map(self._in_order.__getitem__, numbers.tolist())
+        return np.fromiter(keys, object, len(numbers))
 
     def ascending(self) -> Ascending:
         """All keys in their order; TypeError: they do not compare."""
@@ -48,7 +64,7 @@ class KeyNumbers(dict[Any, int]):
         if len(known) < len(self):
             keys = known + list(islice(self._in_order, len(known), None))
             keys.sort()  # quick, as most of it is in order
-            self._ascending = Ascending(keys, self.of(keys))
+            self._ascending = Ascending(keys, self.of_each(keys))
         return self._ascending
 
 
@@ -62,12 +78,12 @@ class Ascending:
         """Room for what somebody has made of all keys."""
 
 
-class NumberedArrays(Arrays[Numbers]):
+class NumberedArrays(Arrays):
     """Entries by the numbers of their keys.
 
     >>> arrays = NumberedArrays(lambda parts: list(zip(*parts)), [np.dtype(np.int64)], KeyNumbers())
-    >>> arrays.insert(arrays.numbers.of(["a", "b"]), [np.array([1, 2])])
-    >>> arrays.find(arrays.numbers.of(["b", "c"])).tolist(), dict(arrays)
+    >>> arrays.insert(arrays.numbers.of_each(["a", "b"]), [np.array([1, 2])])
+    >>> arrays.find(arrays.numbers.of_each(["b", "c"])).tolist(), dict(arrays)
     ([1, -1], {'a': (1,), 'b': (2,)})
     """
 
@@ -85,13 +101,13 @@ class NumberedArrays(Arrays[Numbers]):
         self._count = 0
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._all()[0])
+        return iter(self._all()[0].tolist())
 
     def __reversed__(self) -> Iterator[Any]:
         for slot in range(self._end - 1, -1, -1):
             number = self._number_of[slot]
             if self._slot_of[number] == slot:
-                yield from self.numbers.keys_of(self._number_of[slot : slot + 1])
+                yield from self.numbers.keys_of(self._number_of[slot : slot + 1]).tolist()
 
     def __len__(self) -> int:
         return self._count
@@ -100,21 +116,19 @@ class NumberedArrays(Arrays[Numbers]):
         self._make_room(names)
         return self._slot_of[names].astype(np.intp)
 
-    def find_keys(self, keys: Sequence[Any]) -> Slots:
-        numbers = np.fromiter(map(self.numbers.get, keys, repeat(ABSENT)), np.intp, len(keys))
+    def find_keys(self, keys: Keys) -> Slots:
+        found = map(self.numbers.get, keys.tolist(), repeat(ABSENT))
+        numbers = np.fromiter(found, np.intp, len(keys))
         slots = np.full(len(keys), ABSENT)
         has_room = (numbers != ABSENT) & (numbers < len(self._slot_of))
         slots[has_room] = self._slot_of[numbers[has_room]]
         return slots
 
-    def names_of(self, keys: Sequence[Any]) -> Numbers:
+    def names_of(self, keys: Keys) -> Numbers:
         return self.numbers.of(keys)
 
-    def keys_of(self, names: Numbers) -> list[Any]:
+    def keys_of(self, names: Numbers) -> Keys:
         return self.numbers.keys_of(names)
-
-    def where(self, names: Numbers, mask: npt.NDArray[np.bool_]) -> Numbers:
-        return names[mask]
 
     def numbered_columns(self) -> tuple[Numbers, list[Part]]:
         """As `columns`, with the numbers of the keys."""
@@ -139,14 +153,14 @@ class NumberedArrays(Arrays[Numbers]):
         self._number_of[slots] = names
         self._count += len(slots)
 
-    def _pieces(self) -> Iterator[tuple[list[Any], Slots]]:
+    def _pieces(self) -> Iterator[tuple[Keys, Slots]]:
         for start in range(0, self._end, PIECE):
             slots = np.arange(start, min(start + PIECE, self._end))
             numbers = self._number_of[slots]
             is_used = self._slot_of[numbers] == slots
             yield self.numbers.keys_of(numbers[is_used]), slots[is_used]
 
-    def _all(self) -> tuple[list[Any], Slots]:
+    def _all(self) -> tuple[Keys, Slots]:
         slots = self._used()
         return self.numbers.keys_of(self._number_of[slots]), slots
 

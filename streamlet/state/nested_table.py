@@ -14,7 +14,8 @@ from streamlet.state.pieces import PIECE, Entries
 from streamlet.state.store import NOTHING, NestedCells, NestedLayer
 
 if TYPE_CHECKING:
-    from streamlet.state.arrays import Part, Slots
+    from streamlet.state.arrays import Part
+    from streamlet.state.key_index import Slots
     from streamlet.state.key_numbers import NumberedArrays, Numbers
 
 
@@ -101,7 +102,7 @@ class NestedTable(LayeredTable):
         arrays, dirty = self.arrays[outer], self.dirty.get(outer)
         new = arrays.put(inners, slots, parts)
         if dirty:
-            for inner in arrays.keys_of(new):
+            for inner in arrays.keys_of(new).tolist():
                 dirty.pop(inner, None)  # that it was removed
 
     def _from_below(self, outer: Any, inner: Any) -> Any:

@@ -29,6 +29,7 @@ from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.operator import OperatorContext, Output
 from streamlet.operators.slices import SlicedWindowOperator
 from streamlet.state.codec import decode, encode
+from streamlet.state.key_index import keys_array
 from streamlet.state.keys import key_group, key_group_range, subtask_of
 from streamlet.state.log import StateLog, open_store
 from streamlet.testing.clock import ManualClock
@@ -102,7 +103,7 @@ class Subtasks:
         distinct = sorted(set(keys))
         codes = np.array(list(map(distinct.index, keys)))
         records, times = pa.RecordBatch.from_pylist(rows.values), np.array(rows.timestamps)
-        return ColumnBatch(records, times, KeyColumn(codes, distinct))
+        return ColumnBatch(records, times, KeyColumn(codes, keys_array(distinct)))
 
     def watermark(self, watermark_ms: int, which: int) -> None:
         """One subtask hears of a watermark, if it has not come further."""

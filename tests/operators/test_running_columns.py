@@ -17,6 +17,7 @@ from streamlet.columns import records_of
 from streamlet.elements import ColumnBatch, KeyColumn
 from streamlet.operators.keyed import AggOperator
 from streamlet.operators.operator import Output
+from streamlet.state.key_index import keys_array
 from streamlet.testing import OperatorHarness
 
 NAN = float("nan")
@@ -129,7 +130,7 @@ def test_results_of_columns_are_columns() -> None:
 
 def keyed(codes: list[int], distinct: list[Any]) -> ColumnBatch:
     rows = np.arange(len(codes))
-    keys = KeyColumn(np.array(codes), distinct)
+    keys = KeyColumn(np.array(codes), keys_array(distinct))
     return ColumnBatch(pa.record_batch({"price": rows}), rows, keys)
 
 

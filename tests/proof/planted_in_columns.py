@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import pytest
 
 from streamlet.operators.fired import FiredUntil
 from streamlet.operators.slices import SlicedWindowOperator
-from streamlet.state.arrays import Part, Slots
+from streamlet.state.arrays import Part
 from streamlet.state.flat_table import FlatTable
+from streamlet.state.key_index import Keys, Slots
 from streamlet.state.layers import Layer, LayeredTable
 from streamlet.state.layout import StateSpec
 from streamlet.state.nested_table import NestedTable
@@ -93,7 +93,7 @@ def failed_write_hides_newer_arrays(patch: Patch) -> None:
 def removal_stays_beside_what_is_put_in_arrays(patch: Patch) -> None:
     """ST-5: a key that comes again is written as removed."""
 
-    def beside(self: FlatTable, entries: Sequence[Any], slots: Slots, parts: list[Part]) -> None:
+    def beside(self: FlatTable, entries: Keys, slots: Slots, parts: list[Part]) -> None:
         self.arrays.put(entries, slots, parts)
 
     patch.setattr(FlatTable, "put_in_arrays", beside)

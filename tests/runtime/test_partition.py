@@ -210,7 +210,7 @@ def test_no_two_keys_of_a_batch_of_columns_are_equal(column: pa.Array, distinct:
     if distinct == 1:
         assert len(part.keys.distinct) == 1
     else:
-        assert part.keys.distinct == distinct
+        assert part.keys.distinct.tolist() == distinct
 
 
 def test_each_receiver_gets_the_keys_it_owns_alone() -> None:

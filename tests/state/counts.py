@@ -7,7 +7,8 @@ from typing import Any
 
 from streamlet.column_folds.kept import INTS, kept_array
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, slots_of
-from streamlet.state.arrays import ABSENT, Arrays, KeyedArrays, Part, Slots
+from streamlet.state.arrays import Arrays, KeyedArrays, Part
+from streamlet.state.key_index import ABSENT, Slots, keys_array, unique
 from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.log import Generation
 
@@ -29,13 +30,13 @@ def counts_by_number(numbers: KeyNumbers) -> NumberedArrays:
 
 
 def added(
-    arrays: Arrays[Any], keys: Sequence[Any], elsewhere: Elsewhere, number: Any
+    arrays: Arrays, keys: Sequence[Any], elsewhere: Elsewhere, number: Any
 ) -> tuple[Slots, list[Part]]:
     """Of each key once its slot, and what it has with one more record; keys may come twice."""
-    names = arrays.names_of(keys)
+    names = arrays.names_of(keys_array(keys))
     found = slots_of(arrays, names, elsewhere)
     assert found.tolist() == arrays.find(names).tolist()
-    slots = arrays.find(arrays.names_of(list(dict.fromkeys(keys))))
+    slots = arrays.find(unique(names))
     kept = accumulators_of([part.tolist() for part in arrays.read(slots)])
     for at, is_new in enumerate((slots == ABSENT).tolist()):
         kept[at] = [0, 0] if is_new else kept[at]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from streamlet.state import key_numbers
-from streamlet.state.arrays import ABSENT
+from streamlet.state.key_index import ABSENT, keys_array
 from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.layout import MISSING
 
@@ -25,8 +25,9 @@ def numbered(numbers: KeyNumbers) -> NumberedArrays:
 
 
 def put(arrays: NumberedArrays, keys: Sequence[Any], part: Any) -> list[Any]:
-    names = arrays.names_of(keys)
-    return arrays.keys_of(arrays.put(names, arrays.find(names), [np.asarray(part)]))
+    names = arrays.names_of(keys_array(keys))
+    new = arrays.put(names, arrays.find(names), [np.asarray(part)])
+    return list(arrays.keys_of(new).tolist())
 
 
 def test_numbers_beyond_the_first_have_room() -> None:
@@ -34,7 +35,7 @@ def test_numbers_beyond_the_first_have_room() -> None:
     numbers, many = KeyNumbers(), 3 * key_numbers._FIRST_NUMBERS
     first, second = numbered(numbers), numbered(numbers)
     put(first, range(many), np.arange(many))
-    assert second.find(numbers.of([many - 1, 0])).tolist() == [ABSENT, ABSENT]
+    assert second.find(numbers.of_each([many - 1, 0])).tolist() == [ABSENT, ABSENT]
     assert (many - 1 in second, second.pop(many - 1), len(second)) == (False, MISSING, 0)
     put(second, [many - 1], [7])
     assert dict(second.items()) == {many - 1: [7]}
@@ -53,12 +54,12 @@ def test_a_frozen_table_knows_its_keys_although_others_get_numbers() -> None:
 
 def test_keys_ascend_also_when_others_come() -> None:
     numbers = KeyNumbers()
-    numbers.of([3, 1])
+    numbers.of_each([3, 1])
     assert numbers.ascending().keys == [1, 3]
-    numbers.of([2])
+    numbers.of(np.array([2]))
     ascending = numbers.ascending()
     assert ascending.keys == [1, 2, 3]
-    assert numbers.keys_of(ascending.numbers) == ascending.keys
+    assert numbers.keys_of(ascending.numbers).tolist() == ascending.keys
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -86,10 +87,10 @@ def test_any_sequence_of_changes_of_two_tables_is_as_with_dicts(seed: int) -> No
 
 def assert_holds(arrays: NumberedArrays, model: dict[int, Any]) -> None:
     keys, [part] = arrays.columns()
-    assert dict(zip(keys, lists_of([part.tolist()]), strict=True)) == model
+    assert dict(zip(keys.tolist(), lists_of([part.tolist()]), strict=True)) == model
     numbers, [same] = arrays.numbered_columns()
-    assert arrays.keys_of(numbers) == keys == list(arrays)
+    assert arrays.keys_of(numbers).tolist() == keys.tolist() == list(arrays)
     assert same.tolist() == part.tolist()
-    assert list(reversed(arrays)) == keys[::-1]
+    assert list(reversed(arrays)) == keys.tolist()[::-1]
     assert {key: arrays[key] for key in arrays} == dict(arrays.items()) == model
     assert (len(arrays), bool(arrays)) == (len(model), bool(model))

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 from streamlet.operators.kept_keys import Elsewhere, accumulators_of, slots_of
 from streamlet.state import nested_table, pieces
 from streamlet.state.flat_table import FlatTable
+from streamlet.state.key_index import keys_array
 from streamlet.state.key_numbers import KeyNumbers
 from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
 from streamlet.state.nested_table import NestedTable
@@ -128,7 +129,7 @@ class StateLogMachine(RuleBasedStateMachine):
         slots, parts = added(
             table.arrays, keys, Elsewhere(table.layers(), table.take, counts), number
         )
-        table.put_in_arrays(distinct, slots, parts)
+        table.put_in_arrays(keys_array(distinct), slots, parts)
         self.add_to_model("owned", distinct, number)
 
     @rule(keys=SOME_KEYS)
@@ -137,16 +138,23 @@ class StateLogMachine(RuleBasedStateMachine):
         table = self.flat("owned")
         if not table.arrays:
             table.arrays = counts_in_arrays()
-        slots_of(table.arrays, keys, Elsewhere(table.layers(), table.take, counts))
+        slots_of(table.arrays, keys_array(keys), Elsewhere(table.layers(), table.take, counts))
 
     @rule(keys=SOME_KEYS)
     def remove_columns(self, keys: list[Any]) -> None:
         table = self.flat("owned")
         held = [key for key in dict.fromkeys(keys) if key in table.arrays]
         if held:
-            table.remove_from_arrays(held)
+            table.remove_from_arrays(keys_array(held))
         for key in held:
             del self.model["owned"][key]
+
+    @rule(keys=SOME_KEYS)
+    def move_columns_to_rows(self, keys: list[Any]) -> None:
+        table = self.flat("owned")
+        held = [key for key in dict.fromkeys(keys) if key in table.arrays]
+        if held:
+            table.move_from_arrays(keys_array(held))
 
     @rule(window=OUTERS, keys=SOME_KEYS, number=STEPS)
     def add_columns_to_window(self, window: Any, keys: list[Any], number: Any) -> None:
@@ -154,7 +162,7 @@ class StateLogMachine(RuleBasedStateMachine):
         arrays = table.arrays.setdefault(window, counts_by_number(self.numbers))
         elsewhere = Elsewhere(table.layers(window), partial(table.take, window), counts)
         slots, parts = added(arrays, keys, elsewhere, number)
-        table.put_in_arrays(window, arrays.names_of(distinct), slots, parts)
+        table.put_in_arrays(window, arrays.names_of(keys_array(distinct)), slots, parts)
         self.add_to_model("window", [(window, key) for key in distinct], number)
 
     def add_to_model(self, name: str, entries: list[Any], number: Any) -> None:
@@ -197,6 +205,7 @@ class StateLogMachine(RuleBasedStateMachine):
         if (arrays := table.arrays_of(window)) is None:
             return
         keys, parts = arrays.columns()
+        keys = keys.tolist()
         fired = zip(keys, accumulators_of([part.tolist() for part in parts]), strict=True)
         assert {(window, key): kept for key, kept in fired} == {
             entry: kept for entry, kept in self.model["window"].items() if entry[0] == window

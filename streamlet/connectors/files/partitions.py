@@ -62,7 +62,8 @@ class Partitions:
             return None
         codes, distinct = encode_fields(records, self._fields)
         numbers: dict[str, int] = {}
-        number_of = [numbers.setdefault(self._directory(one), len(numbers)) for one in distinct]
+        directories = map(self._directory, distinct.tolist())
+        number_of = [numbers.setdefault(one, len(numbers)) for one in directories]
         rows = np.asarray(number_of, np.int64)[codes]
         order = np.argsort(rows, kind="stable")
         found, firsts, counts = np.unique(rows, return_index=True, return_counts=True)

@@ -110,6 +110,8 @@ class OperatorHarness:
         """Several records at once, as columns if the operator takes those."""
         import numpy as np
 
+        from streamlet.state.key_index import keys_array
+
         stamps = None if timestamps is None else np.array(timestamps, np.int64)
         columns = ColumnBatch(records, stamps)
         if not self._operator.takes_columns:
@@ -119,7 +121,8 @@ class OperatorHarness:
         if self._key_of is not None:
             keys = [canonical_key(self._key_of(value)) for value in to_rows(columns).values]
             distinct = list(dict.fromkeys(keys))
-            columns.keys = KeyColumn(np.array(list(map(distinct.index, keys)), np.int64), distinct)
+            codes = np.array(list(map(distinct.index, keys)), np.int64)
+            columns.keys = KeyColumn(codes, keys_array(distinct))
         self._operator.process_batch(0, columns, self._out)
         self._after_call()
 
