@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from streamlet.aggregates import NamedAggregates
@@ -35,9 +34,10 @@ class NamedFolds:
     >>> named = NamedAggregates({"bids": agg.count(), "total": agg.sum("price")})
     >>> records = pa.record_batch({"price": [5, 7, 1]})
     >>> folds = NamedFolds.of(named, records.schema)
-    >>> folded = folds.fold(Groups(np.array([0, 1, 0]), 2), records, None, None)
+    >>> older, is_new = [np.array([4, 0]), np.array([30, 0])], np.array([False, True])
+    >>> folded = folds.fold(Groups(np.array([0, 1, 0]), 2), records, older, is_new)
     >>> [kept.tolist() for kept in folded]
-    [[2, 1], [6, 7]]
+    [[6, 1], [36, 7]]
     """
 
     __slots__ = ("_forms", "dtypes", "merges")
@@ -64,18 +64,18 @@ class NamedFolds:
         self,
         groups: Groups,
         records: pa.RecordBatch,
-        older: Sequence[Kept] | None,
-        is_new: Mask | None,
+        older: Sequence[Kept],
+        is_new: Mask,
     ) -> list[Kept] | None:
         """Per aggregate each group's accumulator with the group's rows, on top of the older one.
 
-        `is_new` tells which groups have no older one, and None that all have; `older` is None if
-        none has. It is left as it is. None: columns cannot fold these rows exactly as they come
-        one by one; the caller must take them so.
+        `is_new` tells which groups have no older one: what `older` has for them means nothing. It
+        is left as it is. None: columns cannot fold these rows exactly as they come one by one; the
+        caller must take them so.
         """
         rows, folded = GroupedRows(groups, records), []
-        for form, before in zip(self._forms, self._older(groups, older, is_new), strict=True):
-            newer = form.fold(rows, before)
+        for form, before in zip(self._forms, older, strict=True):
+            newer = form.fold(rows, Older(before, is_new))
             if newer is None:
                 return None
             folded.append(newer)
@@ -85,13 +85,13 @@ class NamedFolds:
         self,
         groups: Groups,
         records: pa.RecordBatch,
-        older: Sequence[Kept] | None,
-        is_new: Mask | None,
+        older: Sequence[Kept],
+        is_new: Mask,
     ) -> tuple[list[pa.Array], list[Kept]] | None:
         """As `fold`, with the result after each row; None also if Arrow cannot hold one."""
         rows, arrays, folded = GroupedRows(groups, records), [], []
-        for form, before in zip(self._forms, self._older(groups, older, is_new), strict=True):
-            running = form.running(rows, before)
+        for form, before in zip(self._forms, older, strict=True):
+            running = form.running(rows, Older(before, is_new))
             if running is None:
                 return None
             arrays.append(running[0])
@@ -107,16 +107,6 @@ class NamedFolds:
                 return None
             arrays.append(array)
         return arrays
-
-    def _older(
-        self, groups: Groups, older: Sequence[Kept] | None, is_new: Mask | None
-    ) -> list[Older]:
-        if older is None:
-            all_new = np.ones(groups.count, np.bool_)
-            return [Older(np.zeros(groups.count, dtype), all_new) for dtype in self.dtypes]
-        if is_new is None:
-            is_new = np.zeros(groups.count, np.bool_)
-        return [Older(kept, is_new) for kept in older]
 
 
 class FoldsOfSchema:

@@ -47,8 +47,8 @@ class Arrays:
 
     def __init__(self, data: Any, folds: NamedFolds, before: list[list[Any] | None]) -> None:
         is_new = [each is None for each in before]
-        self.is_new: Mask | None = np.array(is_new, np.bool_)
-        self.older: list[Kept] | None = []
+        self.is_new: Mask = np.array(is_new, np.bool_)
+        self.older: list[Kept] = []
         for at, dtype in enumerate(folds.dtypes):
             olds = kept_array([each[at] for each in before if each is not None], dtype)
             if data.draw(st.booleans()):  # a type of column before may have had another
@@ -59,10 +59,6 @@ class Arrays:
             )
             kept[~self.is_new] = olds
             self.older.append(kept)
-        if all(is_new) and data.draw(st.booleans()):
-            self.older = None
-        if not any(is_new) and data.draw(st.booleans()):
-            self.is_new = None
 
 
 def one_by_one(
@@ -178,7 +174,8 @@ def test_where_folds_merge_partials_may_come_after(data: Any) -> None:
 
     def fold(part: Any) -> list[Any] | None:
         assert folds is not None
-        folded = folds.fold(Groups(np.zeros(len(part), int), 1), part, None, None)
+        none = [np.zeros(1, dtype) for dtype in folds.dtypes]
+        folded = folds.fold(Groups(np.zeros(len(part), int), 1), part, none, np.array([True]))
         return None if folded is None else [kept.tolist()[0] for kept in folded]
 
     cut = data.draw(st.integers(0, rows))

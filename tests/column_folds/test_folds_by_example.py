@@ -32,8 +32,8 @@ def fold_one(make: Any, values: Any, older: Any = None, codes: Any = None) -> An
     """All rows in one group; the accumulators of the one aggregate."""
     folds, records = folds_of(make, values)
     groups = Groups(np.array(codes or [0] * len(records)), 1 + max(codes or [0]))
-    before = None if older is None else kept_of(folds, older)
-    found = folds.fold(groups, records, before, None)
+    before = [np.zeros(groups.count, folds.dtypes[0])] if older is None else kept_of(folds, older)
+    found = folds.fold(groups, records, before, np.full(groups.count, older is None))
     return None if found is None else found[0].tolist()
 
 
@@ -136,7 +136,7 @@ def test_huge_batch_of_few_groups_sums_without_wrapping() -> None:
 def running_of(make: Any, values: Any, older: Any, codes: Any) -> Any:
     folds, records = folds_of(make, values)
     groups = Groups(np.array(codes), 1 + max(codes))
-    found = folds.run(groups, records, kept_of(folds, older), None)
+    found = folds.run(groups, records, kept_of(folds, older), np.zeros(groups.count, np.bool_))
     return None if found is None else (found[0][0].to_pylist(), found[1][0].tolist())
 
 
@@ -185,7 +185,8 @@ def test_running_count_ranks_rows_within_their_group() -> None:
     records = pa.record_batch({"x": keys})
     folds = NamedFolds.of(named, records.schema)
     assert folds is not None
-    found = folds.run(Groups(keys, 70_000), records, None, None)
+    none = [np.zeros(70_000, dtype) for dtype in folds.dtypes]
+    found = folds.run(Groups(keys, 70_000), records, none, np.ones(70_000, np.bool_))
     assert found is not None
     [results], [counts] = found
     seen: dict[int, int] = {}
