@@ -34,8 +34,8 @@ class LayeredTable(ABC):
 
     __slots__ = ("_asked", "_cells", "_encoded", "_frozen", "_weighed", "arrays", "dirty", "spec")
 
-    arrays: Any
-    """`KeyedArrays` of entries (flat), or such of each outer (nested)."""
+    arrays: Layer
+    """`KeyedArrays` of entries (flat), or `NumberedArrays` of each outer (nested)."""
 
     def __init__(self, spec: StateSpec, cells: FlatCells | NestedCells) -> None:
         self.spec = spec

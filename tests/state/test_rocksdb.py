@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from streamlet.errors import ConfigError
+from streamlet.state import rocks_cells
 from streamlet.state.heap import HeapFlatCells
 from streamlet.state.log import MISSING, FlatTable, Layout, NestedTable, StateLog, open_store
 from streamlet.state.rocksdb import Database, RocksStore, _options
@@ -221,6 +222,28 @@ def test_what_was_once_known_to_be_absent_does_not_come_back_either(small: Rocks
     window.remove((0, 10), "removed")
     assert dict(flat.items()) == {"kept": 1}
     assert window.scan((0, 10)) == [("kept", 1)]
+    log.close()
+
+
+def test_windows_that_are_gone_are_forgotten(
+    small: RocksStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rocks_cells, "_KNOWN_AT_ONCE", 10)
+    log = StateLog(small, range(128), 128)
+    window = log.nested("window", Layout.WINDOW)
+    fill(log, 4_000)  # begins to evict
+    for start in range(100):
+        window.put((start, start + 1), "key", start)
+        if start % 10:
+            window.drop((start - 1, start))
+        flush(log)
+    cells = window._cells
+    assert isinstance(cells, rocks_cells.RocksNestedCells)
+    assert cells._known is not None
+    assert len(cells._known) <= 2 * 10 + 1
+    kept = [(start, start + 1) for start in range(9, 100, 10)]
+    assert window.outers() == kept
+    assert [window.get(outer, "key") for outer in kept] == list(range(9, 100, 10))
     log.close()
 
 
