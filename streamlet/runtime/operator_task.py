@@ -73,9 +73,7 @@ class OperatorTask(Task):
     async def _on_element(self, channel: int, element: Element) -> None:
         if isinstance(element, RowBatch | ColumnBatch):
             if self._keyed_state is not None and (keys := element.keys) is not None:
-                self._keyed_state.prefetch(
-                    keys.distinct.tolist() if isinstance(keys, KeyColumn) else keys
-                )
+                self._keyed_state.prefetch(keys.distinct if isinstance(keys, KeyColumn) else keys)
             await self._feed(element)
         elif isinstance(element, Watermark):
             for combined in self._combiner.on_watermark(channel, element.timestamp_ms):

@@ -108,6 +108,11 @@ class FlatTable(LayeredTable):
                 return self._changeable(value, layer)
         return self._cells.get(entry)
 
+    @property
+    def may_read(self) -> bool:
+        """Whether a look-up may read from disk."""
+        return self._cells.may_read
+
     def prefetch(self, entries: list[Any]) -> None:
         """Has the cells read what `load` would have to read one by one."""
         self._cells.prefetch(entries, [self.dirty, *self._above_cells()])

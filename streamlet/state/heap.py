@@ -110,6 +110,10 @@ class HeapFlatCells:
     def may_have(self, entry: Any) -> bool:
         return self.get(entry) is not MISSING
 
+    @property
+    def may_read(self) -> bool:
+        return False
+
     def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
         """All is in memory."""
 

@@ -27,6 +27,8 @@ from streamlet.state.store import Store, open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from streamlet.state.key_index import Keys
+
 __all__ = [
     "MISSING",
     "TOMBSTONE",
@@ -214,17 +216,24 @@ class StateLog:
         """Deferred work on about `budget` entries, to be called between batches."""
         self._store.settle(budget)
 
-    def prefetch(self, keys: list[Any]) -> None:
+    def prefetch(self, keys: list[Any] | Keys) -> None:
         """Reads what the state of these keys lacks in memory at one go, before a batch.
 
         Makes misses of RocksDB cheaper; does nothing on the heap or while all is in memory.
         Raises RestoreError when they cannot be keys of the restored state (see `LogTypes`).
         """
+        tables = [
+            table
+            for table in self._tables.values()
+            if table.spec.layout is Layout.KEY and isinstance(table, FlatTable) and table.may_read
+        ]
+        if not tables and not self.types.has_unmet_keys:
+            return
+        keys = keys if isinstance(keys, list) else keys.tolist()
         if self.types.has_unmet_keys:
             self.types.check_keys(keys)
-        for table in self._tables.values():
-            if table.spec.layout is Layout.KEY and isinstance(table, FlatTable):
-                table.prefetch(keys)
+        for table in tables:
+            table.prefetch(keys)
 
     def restore(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Takes over STATE_ROWS, before any table is asked for.

@@ -99,9 +99,11 @@ class RocksFlatCells(_StoredCells):
             return not self.generations.is_complete
         return value is not TOMBSTONE or self.has_failed
 
+    @property
+    def may_read(self) -> bool:
+        return not self.generations.is_complete
+
     def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
-        if self.generations.is_complete:
-            return
         misses = set(entries)
         for layer in (*above, *self.generations.layers):
             if isinstance(layer, dict):

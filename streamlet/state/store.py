@@ -34,6 +34,10 @@ class FlatCells(Protocol):
     def may_have(self, entry: Any) -> bool:
         """False: there is certainly no such entry."""
 
+    @property
+    def may_read(self) -> bool:
+        """Whether there may be entries that are not in memory."""
+
     def prefetch(self, entries: list[Any], above: Sequence[Mapping[Any, Any]]) -> None:
         """Brings into memory what is neither there nor in a layer above."""
 
