@@ -73,8 +73,9 @@ def _user_lines(error: BaseException) -> list[str]:
     frames = _user_frames(error)
     if frames:
         lines.append("Traceback (your lines; --debug shows all):")
-        lines += traceback.StackSummary.from_list(frames[-_MAX_FRAMES:]).format()
-        lines = [line for entry in lines for line in entry.rstrip().splitlines()]
+        for frame in frames[-_MAX_FRAMES:]:
+            lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
+            lines += [f"    {frame.line}"] if frame.line else []
     summary = traceback.TracebackException.from_exception(error)
     summary.__notes__ = None  # rendered after the traceback was cut
     for text in summary.format_exception_only():

@@ -54,7 +54,7 @@ def file_to_file() -> SimulatedFiles:
     return SimulatedFiles(build, files, running_count().expected)
 
 
-FILES: Final = 6
+FILES: Final = 12
 
 
 def windows_over_files() -> SimulatedFiles:
