@@ -14,7 +14,8 @@ from streamlet.state.nested_table import NestedTable
 from streamlet.state.pieces import Entries
 
 if TYPE_CHECKING:
-    from streamlet.operators.slice_arrays import Merged, MergedKeys, SliceArrays
+    from streamlet.operators.merged_keys import Merged, MergedKeys
+    from streamlet.operators.slice_arrays import SliceArrays
 
 ARRAYS_FROM: Final = 1_000
 """Entries of a slice of rows from which on it is merged as arrays. Those of many fewer would gain

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from streamlet.eventtime.windows import Span
 from streamlet.folds import Aggregate, Best, Max
 from streamlet.operators import column_spans
-from streamlet.operators.ordered_keys import Block, OrderedKeys
+from streamlet.operators.merged_keys import Mask, Merged, Numbers
+from streamlet.operators.ordered_keys import OrderedKeys
 from streamlet.state import key_numbers
 from streamlet.state.arrays import Part, grown
-from streamlet.state.key_index import Keys, keys_array
 from streamlet.state.key_numbers import KeyNumbers, NumberedArrays
 from streamlet.state.pieces import Entries, pieces_of
 
-_FIRED_AT_ONCE: Final = 16_384
-"""So many keys, about, are taken out of a window at a time; each is a batch of columns."""
 _LEARNT_AT_ONCE: Final = 8_192
 _MERGED_AT_ONCE: Final = 65_536
-
-Numbers: TypeAlias = npt.NDArray[Any]
-"""Of type int64 or float64."""
-Mask: TypeAlias = npt.NDArray[np.bool_]
-ToColumns: TypeAlias = Callable[[Keys], "list[pa.Array] | None"]
-"""Makes columns of keys, if that can be."""
 _INT64_END: Final = 1 << 63
 
 
@@ -43,62 +32,6 @@ class _Slice:
     """Per aggregate the accumulators, at the position of their key."""
     largest: list[int]
     """Per aggregate what no whole number goes beyond, below 0 or above."""
-
-
-@dataclass(frozen=True, slots=True)
-class MergedKeys:
-    """What a window holds of some keys, by key ascending."""
-
-    _blocks: list[Block]
-    _is_there: Mask
-    columns: list[Numbers]
-    """Per aggregate the accumulators of the keys that are there."""
-
-    def keys(self) -> list[Any]:
-        """Those that are there."""
-        keys = chain.from_iterable(block.keys for block in self._blocks)
-        return list(compress(keys, self._is_there.tolist()))
-
-    def key_arrays(self, to_columns: ToColumns) -> list[pa.Array] | None:
-        """The same as columns; None: they cannot be."""
-        parts = []
-        for block in self._blocks:
-            if block.columns is None:
-                block.columns = to_columns(keys_array(block.keys))
-            if block.columns is None:
-                return None
-            parts.append(block.columns)
-        try:
-            whole = [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
-        except pa.ArrowInvalid:  # keys of one block are of another type than those of the next
-            return None
-        is_there = pa.array(self._is_there)
-        return [column.filter(is_there) for column in whole]
-
-
-class Merged:
-    """What a window holds, in arrays by the number of the key."""
-
-    def __init__(self, dtypes: Sequence[np.dtype[Any]], blocks: list[Block], numbers: int) -> None:
-        self.is_there: Mask = np.zeros(numbers, np.bool_)
-        self.columns = [np.zeros(numbers, dtype) for dtype in dtypes]
-        """Per aggregate the accumulators."""
-        self._blocks = blocks
-
-    def __len__(self) -> int:
-        return int(np.count_nonzero(self.is_there))
-
-    def by_key(self) -> Iterator[MergedKeys]:
-        """All its keys, ascending; some at a time, as blocks that are half empty go together."""
-        at_once = max(1, len(self._blocks) * _FIRED_AT_ONCE // max(1, len(self)))
-        for start in range(0, len(self._blocks), at_once):
-            blocks = self._blocks[start : start + at_once]
-            numbers = np.concatenate([block.numbers for block in blocks])
-            is_there = self.is_there[numbers]
-            places = numbers[is_there]
-            if len(places):
-                columns = [column[places] for column in self.columns]
-                yield MergedKeys(blocks, is_there, columns)
 
 
 class SliceArrays:
@@ -188,11 +121,17 @@ class SliceArrays:
         merged = Merged(dtypes, self._ordered.blocks, len(self._keys))
         for start in range(0, len(self._keys), _MERGED_AT_ONCE):
             yield self._merge(parts, start, start + _MERGED_AT_ONCE, merged)
-        # As tables of columns do: numbers begin anew when most keys are likely to be gone.
-        enough = column_spans.NAMES_PER_KEY * len(merged)
+        self._forget_keys(max(len(part.numbers) for part in parts), len(merged))
+        return merged
+
+    def _forget_keys(self, of_slice: int, of_window: int) -> None:
+        """Begins with new numbers when most keys are likely to be gone, as tables of columns do.
+
+        But not as long as half of them are in the window: its slices would be learnt each time.
+        """
+        enough = max(column_spans.NAMES_PER_KEY * of_slice, 2 * of_window)
         if len(self._keys) > max(column_spans.FORGOTTEN_FROM, enough):
             self._begin_anew(KeyNumbers())
-        return merged
 
     def _may_merge(self, parts: Sequence[_Slice]) -> bool:
         """Whether the slices have numbers of one kind, and no sum of them goes beyond 64 bits."""

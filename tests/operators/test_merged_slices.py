@@ -15,7 +15,7 @@ from streamlet import SlidingEventTimeWindows
 from streamlet import aggregates as agg
 from streamlet.aggregates import NamedAggregates
 from streamlet.elements import RowBatch
-from streamlet.operators import merged_slices, ordered_keys, slice_arrays
+from streamlet.operators import merged_keys, merged_slices, ordered_keys, slice_arrays
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.merged_slices import ARRAYS_FROM
 from streamlet.operators.operator import Output
@@ -38,7 +38,7 @@ def fired(records: list[tuple[Any, Any, int]], arrays_from: int, budget: int = 4
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merged_slices, "ARRAYS_FROM", arrays_from)
         patch.setattr(ordered_keys, "_BLOCK", 1)
-        patch.setattr(slice_arrays, "_FIRED_AT_ONCE", 20)
+        patch.setattr(merged_keys, "_FIRED_AT_ONCE", 20)
         patch.setattr(slice_arrays, "_MERGED_AT_ONCE", 2)
         with OperatorHarness(sliced, key_by=0, firing_budget=budget) as harness:
             for key, value, timestamp in records:
@@ -159,6 +159,25 @@ def test_a_large_window_fires_within_the_budget(
     assert fired(records, 1, budget=7) == at_once
     assert merges == [50, 50]
     assert max(calls) == 7
+
+
+def test_keys_that_no_window_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their numbers begin anew, and the slices that are still there are learnt once more."""
+    monkeypatch.setattr(merged_slices, "ARRAYS_FROM", 1)
+    monkeypatch.setattr("streamlet.operators.column_spans.FORGOTTEN_FROM", 10)
+    with OperatorHarness(sliced, key_by=0) as harness:
+        numbered = []
+        for start in range(0, 500, 5):
+            harness.send_batch([(start + n, 1) for n in range(5)], [start] * 5)
+            harness.watermark(start)
+            operator: Any = harness._operator
+            arrays = operator._merged_slices._arrays
+            numbered.append(0 if arrays is None else len(arrays._keys))
+        harness.finish()
+        assert [row["key"] for row in harness.output() if row["window_end"] == 300] == (
+            list(range(285, 300))
+        )
+    assert 15 <= max(numbered) <= 8 * 5 + 15
 
 
 def test_restored_slices_are_merged_as_those_that_were_never_gone(

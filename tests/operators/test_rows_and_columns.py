@@ -59,8 +59,9 @@ def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamlet.operators.column_spans.NAMES_PER_KEY", 0)
     monkeypatch.setattr("streamlet.operators.column_spans.MOST_AT_ONCE", 3)
     monkeypatch.setattr("streamlet.operators.ordered_keys._BLOCK", 1)
-    for much in ("_FIRED_AT_ONCE", "_LEARNT_AT_ONCE", "_MERGED_AT_ONCE"):
-        monkeypatch.setattr(f"streamlet.operators.slice_arrays.{much}", 2)
+    monkeypatch.setattr("streamlet.operators.merged_keys._FIRED_AT_ONCE", 2)
+    monkeypatch.setattr("streamlet.operators.slice_arrays._LEARNT_AT_ONCE", 2)
+    monkeypatch.setattr("streamlet.operators.slice_arrays._MERGED_AT_ONCE", 2)
 
 
 def operator(
