@@ -43,10 +43,11 @@ def _timestamps_of(batch: ColumnBatch, columns: Sequence[list[Any]]) -> list[int
 
     if batch.timestamps is None:
         return None
-    place = batch.timestamps.__array_interface__  # where they lie in memory, and their type
+    place, width = batch.timestamps.__array_interface__, batch.timestamps.itemsize
+    address, is_dense = place["data"][0], place["strides"] is None and len(batch) > 0
     for column, values in zip(batch.records.columns, columns, strict=True):
-        is_whole = pa.types.is_int64(column.type) and not column.null_count
-        if is_whole and numbers_of(column).__array_interface__ == place:
+        is_whole = is_dense and pa.types.is_int64(column.type) and not column.null_count
+        if is_whole and column.buffers()[1].address + column.offset * width == address:
             return values
     timestamps: list[int] = batch.timestamps.tolist()
     return timestamps

@@ -77,6 +77,18 @@ def _run_sums(rows: Rows, at: int, parts: Iterable[Any], results: list[Any]) -> 
         append(total)
 
 
+def _fold_ones(rows: Rows, at: int, parts: Iterable[Any]) -> None:
+    for row in rows:
+        row[at] += 1
+
+
+def _run_ones(rows: Rows, at: int, parts: Iterable[Any], results: list[Any]) -> None:
+    append = results.append
+    for row in rows:
+        row[at] = count = row[at] + 1
+        append(count)
+
+
 class Count(Aggregate):
     __slots__ = ()
 
@@ -86,8 +98,8 @@ class Count(Aggregate):
 
     add = staticmethod(operator.add)
     merge = staticmethod(operator.add)
-    fold = staticmethod(_fold_sums)
-    run = staticmethod(_run_sums)
+    fold = staticmethod(_fold_ones)
+    run = staticmethod(_run_ones)
 
     def create(self) -> int:
         return 0

@@ -72,6 +72,12 @@ def test_timestamps_that_lie_elsewhere_are_their_own() -> None:
     assert to_rows(ColumnBatch(records.slice(0, 2), stamps[2:])).timestamps == [30, 40]
 
 
+def test_no_rows_have_no_timestamps_to_look_for() -> None:
+    nothing = pa.Array.from_buffers(pa.int64(), 0, [None, None])
+    records = pa.RecordBatch.from_arrays([nothing], ["at"])
+    assert to_rows(ColumnBatch(records, np.array([], np.int64))) == RowBatch([], [])
+
+
 def test_rows_stay_the_rows_they_are() -> None:
     batch = RowBatch([1])
     assert to_rows(batch) is batch

@@ -111,9 +111,9 @@ class AggContents(WindowContents):
         results: Results,
     ) -> None:
         """Fires for each key what stands at its position, in a column per aggregate."""
-        starts, ends = [window.start] * len(keys), [window.end] * len(keys)
+        starts, ends, timestamps = ([time] * len(keys) for time in (*window, window.end - 1))
         columns = [*key_columns(self._key_fields, list(keys)), starts, ends, *folded]
-        self._give(columns, ends, results)
+        self._give(columns, timestamps, results)
 
     def fire_spans(
         self,
@@ -126,13 +126,13 @@ class AggContents(WindowContents):
         """Fires for each key a window of its own."""
         columns = [*key_columns(self._key_fields, list(keys)), starts, ends]
         columns += self.named.results(contents)
-        self._give(columns, ends, results)
+        self._give(columns, [end - 1 for end in ends], results)
 
-    def _give(self, columns: list[Sequence[Any]], ends: list[int], results: Results) -> None:
-        if self.gives_columns and self._fire_columns(columns, ends, results):
+    def _give(self, columns: list[Sequence[Any]], timestamps: list[int], results: Results) -> None:
+        if self.gives_columns and self._fire_columns(columns, timestamps, results):
             return
         results.values += self._rows(*columns)
-        results.timestamps += [end - 1 for end in ends]
+        results.timestamps += timestamps
 
     def key_arrays(self, keys: Keys) -> list[pa.Array] | None:
         """The keys as the leading columns of results; None: Arrow would change one."""
@@ -155,7 +155,7 @@ class AggContents(WindowContents):
         self._add_columns(columns, ends - 1, results)
 
     def _fire_columns(
-        self, columns: list[Sequence[Any]], ends: list[int], results: Results
+        self, columns: list[Sequence[Any]], timestamps: list[int], results: Results
     ) -> bool:
         """Fires as columns; False: one has no type that Arrow knows, or is beyond it."""
         import numpy as np
@@ -165,7 +165,7 @@ class AggContents(WindowContents):
         arrays = as_arrays(columns)
         if arrays is None:
             return False
-        self._add_columns(arrays, np.array(ends, np.int64) - 1, results)
+        self._add_columns(arrays, np.array(timestamps, np.int64), results)
         return True
 
     def _add_columns(

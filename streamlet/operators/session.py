@@ -9,7 +9,8 @@ from the sessions, so they are in memory alone, and set anew after a restore.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from streamlet.eventtime.windows import EventTimeSessionWindows, Window
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.keyed import keyed_state
 from streamlet.operators.operator import Operator, OperatorContext, Output
-from streamlet.operators.place import note_firing, note_record
+from streamlet.operators.place import note_firing, note_record, position_of_last
 from streamlet.operators.results import Results
 from streamlet.operators.window import LateRecords, stamped
 from streamlet.operators.window_contents import WindowContents, WindowScope
@@ -104,11 +105,12 @@ class SessionWindowOperator(Operator):
         folded first.
         """
         keys, folded = batch.keys or [], 0
-        remaining, ends = iter(keys), self._ends(batch, timestamps)
+        remaining, gaps = iter(keys), self._gaps(batch)
         accumulators: list[list[Any]] = []
         append = accumulators.append
         known = list(map(self._sessions.dirty.get, keys))
-        for key, timestamp, end, sessions in zip(remaining, timestamps, ends, known, strict=True):
+        for key, timestamp, gap, sessions in zip(remaining, timestamps, gaps, known, strict=True):
+            end = timestamp + gap
             if sessions.__class__ is list and len(sessions) == 1:  # no tombstone, and not None
                 session = sessions[0]
                 start, stop, accumulator, has_fired = session
@@ -158,28 +160,26 @@ class SessionWindowOperator(Operator):
         self._sessions.put(key, sessions)
         return session[CONTENTS]
 
-    def _ends(self, batch: RowBatch, timestamps: list[int]) -> list[int]:
-        """Where the session of each record alone would end."""
-        gap_ms, index = self._assigner.gap_ms, -1
-        if gap_ms is not None:
-            return [timestamp + gap_ms for timestamp in timestamps]
-        gap_of, ends = self._assigner.gap_of, []
+    def _gaps(self, batch: RowBatch) -> Iterable[int]:
+        """How long it must be quiet after each record until its session ends."""
+        if self._assigner.gap_ms is not None:
+            return repeat(self._assigner.gap_ms, len(batch))
+        remaining = iter(batch.values)
         try:
-            for index, value in enumerate(batch.values):
-                ends.append(timestamps[index] + gap_of(value))
+            return [self._assigner.gap_of(value) for value in remaining]
         except Exception as error:
-            note_record(error, self._ctx, batch, index)
+            note_record(error, self._ctx, batch, position_of_last(remaining, batch.values))
             raise
-        return ends
 
     def _add_each(self, batch: RowBatch, timestamps: list[int], results: Results) -> None:
         """Adds record by record."""
         elements, keys, index = self._contents.prepare(batch.values), batch.keys or [], -1
         add, sessions_of = self._contents.add, self._sessions.dirty.get
-        ends = self._ends(batch, timestamps)
+        gaps = self._gaps(batch)
         try:
-            for key, element, timestamp, end in zip(keys, elements, timestamps, ends, strict=True):
+            for key, element, timestamp, gap in zip(keys, elements, timestamps, gaps, strict=True):
                 index += 1
+                end = timestamp + gap
                 sessions = sessions_of(key)
                 if sessions.__class__ is list and len(sessions) == 1:
                     session = sessions[0]

@@ -39,6 +39,34 @@ def test_filter_keeps_what_is_truthy() -> None:
     assert outcome.main == [at(1, 1), at(None, 3)]
 
 
+def test_a_verdict_is_asked_once_whether_it_is_true() -> None:
+    """Were its value and its timestamp kept by two answers, they might not belong together."""
+    answers = iter([True, False])
+
+    class Fickle:
+        def __bool__(self) -> bool:
+            return next(answers)
+
+    with OperatorHarness(lambda: FilterOperator(lambda n: Fickle())) as harness:
+        harness.send_batch([1, 2], [5, 6])
+        assert harness.output() == [1]
+
+
+def test_a_verdict_that_is_neither_true_nor_false_names_its_record() -> None:
+    """An array of several numbers, say: Python asks each object itself."""
+
+    class Neither:
+        def __bool__(self) -> bool:
+            raise ValueError("neither")
+
+    with (
+        OperatorHarness(lambda: FilterOperator(lambda n: n < 7 or Neither())) as harness,
+        pytest.raises(ValueError, match="neither") as caught,
+    ):
+        harness.send_batch([5, 7, 6], [1, 2, 3])
+    assert "timestamp 2, record 7" in caught.value.__notes__[0]
+
+
 def test_flat_map_gives_any_number_with_the_record_s_timestamp() -> None:
     outcome = run_in_five_modes(
         lambda: FlatMapOperator(lambda n: [n] * (n - 1) if n > 1 else None), SCRIPT

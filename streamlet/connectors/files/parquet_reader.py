@@ -58,6 +58,8 @@ class ParquetReader(FileReader):
         self._batches: Iterator[pa.RecordBatch] | None = None
         self._batch: pa.RecordBatch | None = None
         """What was read and not yet given: it begins at `_row`."""
+        self._is_columns = False
+        """Whether the source makes the very records of its columns, should anybody need them."""
 
     def poll(self, max_records: int) -> pa.RecordBatch | list[Any] | None:
         """The next rows; never crosses a row group."""
@@ -65,18 +67,12 @@ class ParquetReader(FileReader):
         if batch is None:
             return None
         part = batch.slice(0, max_records)
-        records = part if self._is_columns(part) else self._shaped(part)
+        records = part if self._is_columns else self._shaped(part)
         self._row += part.num_rows
         self._batch = batch.slice(part.num_rows) if part.num_rows < batch.num_rows else None
         if self._row >= self._group_rows():
             self._group, self._row, self._batches = self._group + 1, 0, None
         return records
-
-    def _is_columns(self, part: pa.RecordBatch) -> bool:
-        """Whether the source makes the very records of the columns, should anybody need them."""
-        if not self._gives_columns or self._record_type is None:
-            return self._gives_columns
-        return self._tuples is not None and self._tuples.fits(part)
 
     def _group_rows(self) -> int:
         rows: int = self._file.metadata.row_group(self._group).num_rows
@@ -88,6 +84,7 @@ class ParquetReader(FileReader):
                 self._group, self._row, self._batches = self._group + 1, 0, None
             else:
                 self._batch = self._read_batch()
+                self._is_columns = self._is_fit(self._batch)
         return self._batch
 
     def _read_batch(self) -> pa.RecordBatch:
@@ -104,6 +101,11 @@ class ParquetReader(FileReader):
                 batch = next(self._batches)
         batch = batch.slice(passed)
         return _in_microseconds(batch if self._schema is None else self._cast(batch))
+
+    def _is_fit(self, batch: pa.RecordBatch) -> bool:
+        if not self._gives_columns or self._record_type is None:
+            return self._gives_columns
+        return self._tuples is not None and self._tuples.fits(batch)
 
     def _names_to_read(self) -> list[str] | None:
         """The columns that records are made of; None: all."""

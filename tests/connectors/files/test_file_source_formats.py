@@ -184,6 +184,21 @@ def test_records_may_be_typed_objects(tmp_path: Path, kind: Any) -> None:
     assert read_all(FileSource.parquet(tmp_path / "parquet", record_type=kind)) == bids
 
 
+class Price(NamedTuple):
+    price: int
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_rows_beside_one_that_does_not_fit_are_tuples_all_the_same(
+    tmp_path: Path, batch: int
+) -> None:
+    pq.write_table(pa.table({"price": [1, 2, 3, None, 5]}), tmp_path / "f")
+    source = FileSource.parquet(tmp_path / "f", record_type=Price, on_error="skip")
+    records = read_all(source, batch=batch)
+    assert records == [Price(1), Price(2), Price(3), Price(5)]
+    assert {type(record) for record in records} == {Price}
+
+
 def test_a_record_type_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
     path = write_as(tmp_path / "f", b"")
 
