@@ -117,7 +117,7 @@ class ColumnSpans:
         for of, keys in zip(kept, spans, strict=True):
             parts = [part[keys.groups] for part in folded]
             self._table.put_in_arrays(of.span, of.names, of.slots, parts)
-        self._forget_names(kept)
+        self._forget_names()
         return True
 
     def fire(self, span: Span, results: Results) -> list[Any] | None:
@@ -160,11 +160,12 @@ class ColumnSpans:
         elsewhere = Elsewhere(self._table.layers(span), take, to_parts)
         return _Kept(span, arrays, own_names, slots_of(arrays, own_names, elsewhere))
 
-    def _forget_names(self, kept: Sequence[_Kept]) -> None:
+    def _forget_names(self) -> None:
         """Further spans begin with new names when most keys are likely to be gone."""
-        if len(self._names) > max(
-            FORGOTTEN_FROM, NAMES_PER_KEY * max(len(of.arrays) for of in kept)
-        ):
+        if len(self._names) <= FORGOTTEN_FROM:
+            return
+        most = max(map(len, self._table.arrays.values()), default=0)  # a new span has few as yet
+        if len(self._names) > NAMES_PER_KEY * most:
             self._names = KeyNumbers()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -30,7 +30,6 @@ class KeyNumbers(dict[Any, int]):
         self._in_order: list[Any] = []
         self._ints = IntIndex()
         """Whole numbers that came in arrays of them, so that they are found many at once."""
-        self._ascending = Ascending([], np.empty(0, np.intp))
 
     def __missing__(self, key: Any) -> int:
         number = self[key] = len(self)
@@ -57,25 +56,6 @@ class KeyNumbers(dict[Any, int]):
         """The key of each number."""
         keys = map(self._in_order.__getitem__, numbers.tolist())
         return np.fromiter(keys, object, len(numbers))
-
-    def ascending(self) -> Ascending:
-        """All keys in their order; TypeError: they do not compare."""
-        known = self._ascending.keys
-        if len(known) < len(self):
-            keys = known + list(islice(self._in_order, len(known), None))
-            keys.sort()  # quick, as most of it is in order
-            self._ascending = Ascending(keys, self.of_each(keys))
-        return self._ascending
-
-
-class Ascending:
-    """Keys in their order, and the number of each."""
-
-    def __init__(self, keys: list[Any], numbers: Numbers) -> None:
-        self.keys = keys
-        self.numbers = numbers
-        self.columns: Any = None
-        """Room for what somebody has made of all keys."""
 
 
 class NumberedArrays(Arrays):

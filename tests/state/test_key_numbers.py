@@ -52,16 +52,6 @@ def test_a_frozen_table_knows_its_keys_although_others_get_numbers() -> None:
     assert (frozen.get("c", MISSING), frozen["a"], newer["a"]) == (MISSING, [2], [4])
 
 
-def test_keys_ascend_also_when_others_come() -> None:
-    numbers = KeyNumbers()
-    numbers.of_each([3, 1])
-    assert numbers.ascending().keys == [1, 3]
-    numbers.of(np.array([2]))
-    ascending = numbers.ascending()
-    assert ascending.keys == [1, 2, 3]
-    assert numbers.keys_of(ascending.numbers).tolist() == ascending.keys
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_any_sequence_of_changes_of_two_tables_is_as_with_dicts(seed: int) -> None:
     random, numbers = Random(seed), KeyNumbers()
