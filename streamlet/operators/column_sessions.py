@@ -93,6 +93,7 @@ class ColumnSessions:
         if in_dict:
             begins &= ~np.fromiter(map(in_dict.__contains__, found.keys.tolist()), np.bool_)
         others = np.flatnonzero(~(grows | begins))
+        # Should it be given up below, rows find them there as well.
         self._to_dict(found.keys[others], slots[others])
         if not self._may_add(older, grows, found.keys[others]):
             return False
@@ -166,6 +167,7 @@ class ColumnSessions:
 
     def _join(self, key: Any, start: int, end: int, accumulator: list[Any]) -> None:
         """The general case: a new session, or one of all those that it touches."""
+        # What the key had anywhere is here: `_slots` took it from below, `_to_dict` from arrays.
         known = self._table.dirty
         sessions = known.get(key, MISSING)
         if sessions is MISSING or sessions is TOMBSTONE:

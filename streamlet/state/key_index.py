@@ -106,7 +106,7 @@ class IntIndex:
         return self._size
 
     def __iter__(self) -> Iterator[int]:
-        for keys, _ in self.pieces(_FIRST_PLACES):
+        for keys, _ in self.pieces(_PIECE):
             yield from keys.tolist()
 
     def __reversed__(self) -> Iterator[int]:

@@ -25,6 +25,7 @@ from streamlet.state.flat_table import FlatTable
 from streamlet.state.log import Generation
 from streamlet.testing import OperatorHarness
 from streamlet.testing.script import At
+from tests.state.colliding_keys import colliding
 
 Form: TypeAlias = Literal["rows", "columns", "mixed"]
 Kinds: TypeAlias = list[tuple[pa.DataType, st.SearchStrategy[Any]]]
@@ -60,6 +61,18 @@ PRICES: Final[Kinds] = [
 ENDS: Final = [-(2**63) + 1, -(2**63) + 9, -(2**61), 2**61, 2**61 + 1, 2**63 - 20, 2**63 - 1]
 """Of time as 64 bits have it, and of the times that columns are good for."""
 HAPPENINGS: Final = ["records"] * 5 + ["watermark"] * 4 + ["restore", "freeze", "write", "unfreeze"]
+
+
+MOST_KEYS: Final = 300
+CROWDS: Final[list[tuple[pa.DataType, Callable[[int], Any]]]] = [
+    (pa.int64(), colliding),
+    (pa.int64(), lambda number: number - 2**63),
+    (pa.uint64(), lambda number: number + 2**63 - 150),
+    (pa.int16(), lambda number: number - 150),
+    (pa.int64(), lambda number: number or None),
+    (pa.string(), str),
+]
+"""Keys for numbers; of some kinds the same, and some that are too large for 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +125,33 @@ def records(draw: Any, key_kinds: Kinds, price_kinds: Kinds, times: Any) -> Reco
         "price": pa.array(values, price_type),
     }
     return Records(pa.record_batch(columns), stamps)
+
+
+def crowded_steps(random: Random) -> list[Step]:
+    """The same with hundreds of keys: their index grows, and many are removed from it."""
+    found: list[Step] = []
+    # Those that collide often: with them an index has most ways to go wrong.
+    now_ms, kinds = 0, random.choices([*CROWDS, *CROWDS[:1] * 4], k=2)
+    for what in random.choices(HAPPENINGS, k=20):
+        now_ms += random.randrange(8)
+        if what == "records":
+            keys = [random.randrange(MOST_KEYS) for _ in range(random.randrange(1, MOST_KEYS))]
+            found.append(_crowd(keys, random.choice(kinds), now_ms, random))
+        else:
+            found.append((what, now_ms - 6))
+    return found
+
+
+def _crowd(
+    keys: list[int], kind: tuple[pa.DataType, Callable[[int], Any]], now_ms: int, random: Random
+) -> Records:
+    key_type, key_of = kind
+    columns = {
+        "auction": pa.array(map(key_of, keys), key_type),
+        "channel": pa.array(random.choices("xy", k=len(keys))),
+        "price": pa.array(random.choices(range(-5, 6), k=len(keys))),
+    }
+    return Records(pa.record_batch(columns), [now_ms - random.randrange(12) for _ in keys])
 
 
 @dataclass

@@ -26,7 +26,7 @@ from streamlet.elements import MAX_TIMESTAMP
 from streamlet.operators.agg_contents import AggContents
 from streamlet.operators.keyed import AggOperator
 from streamlet.operators.operator import Operator
-from tests.operators.fed_operators import ENDS, Fed, Form, Records, Step, steps
+from tests.operators.fed_operators import ENDS, Fed, Form, Records, Step, crowded_steps, steps
 
 ORDER_FREE: Final = {
     "bids": agg.count(),
@@ -155,6 +155,17 @@ def test_rows_and_columns_agree_to_the_last_late_record(
 def test_rows_and_columns_agree_at_the_ends_of_time(play_of: Any) -> None:
     """Windows may begin before the least timestamp, and end after the greatest."""
     play(*play_of)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["session", "tumbling", "sliding", "running"])
+def test_rows_and_columns_agree_about_crowds_of_keys(kind: str, seed: int) -> None:
+    """WN-20, WN-21: keys that collide, come and go, and have several sessions at a time."""
+    random = Random(seed)
+    named = NamedAggregates({name: NAMED[name] for name in random.sample(sorted(ORDER_FREE), 3)})
+    create = partial(operator, ASSIGNERS[kind], named, ("auction",), "late")
+    play(create, ("auction",), crowded_steps(random), seed)
 
 
 def bids(auctions: list[Any], times: list[int], prices: list[Any] | None = None) -> Records:

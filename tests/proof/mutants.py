@@ -19,6 +19,7 @@ from tests.proof import planted_in_checkpoints as in_checkpoints
 from tests.proof import planted_in_columns as in_columns
 from tests.proof import planted_in_tasks as in_tasks
 from tests.testing.simulation.columnar_pipelines import (
+    crowded_session_columns,
     late_columns,
     running_columns,
     session_columns,
@@ -99,6 +100,8 @@ MUTANTS: Final = (
     Mutant(in_columns.windows_frozen_in_arrays_are_dropped_without_a_trace, tumbling_columns),
     Mutant(in_columns.removal_stays_beside_what_is_put_in_arrays, session_columns),
     Mutant(in_columns.failed_write_hides_newer_arrays, running_columns),
+    Mutant(in_columns.sessions_that_fired_in_arrays_leave_no_trace, session_columns),
+    Mutant(in_columns.sessions_are_restored_without_their_timers, crowded_session_columns),
 )
 
 

@@ -6,7 +6,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from streamlet.eventtime.timers import TimerQueue
 from streamlet.operators.fired import FiredUntil
+from streamlet.operators.operator import OperatorContext
+from streamlet.operators.session import SessionWindowOperator
 from streamlet.operators.slices import SlicedWindowOperator
 from streamlet.state.arrays import Part
 from streamlet.state.flat_table import FlatTable
@@ -97,3 +100,23 @@ def removal_stays_beside_what_is_put_in_arrays(patch: Patch) -> None:
         self.arrays.put(entries, slots, parts)
 
     patch.setattr(FlatTable, "put_in_arrays", beside)
+
+
+def sessions_that_fired_in_arrays_leave_no_trace(patch: Patch) -> None:
+    """ST-5: a restore finds them in an older checkpoint, and they fire once more."""
+
+    def traceless(self: FlatTable, entries: Keys) -> None:
+        self.arrays.remove(entries)
+
+    patch.setattr(FlatTable, "remove_from_arrays", traceless)
+
+
+def sessions_are_restored_without_their_timers(patch: Patch) -> None:
+    """TM-11: those that no further record comes for never fire."""
+    open_ = SessionWindowOperator.open
+
+    def untimed(self: SessionWindowOperator, ctx: OperatorContext) -> None:
+        open_(self, ctx)
+        self._timers = TimerQueue()
+
+    patch.setattr(SessionWindowOperator, "open", untimed)

@@ -21,18 +21,13 @@ from streamlet.state.key_index import (
     keys_array,
     unique,
 )
+from tests.state.colliding_keys import colliding, number_of
 
 FARTHEST = [2**63 - 1, -(2**63), 0, -1]
 
 
-def colliding(count: int) -> list[int]:
-    """Keys whose search begins at the same place as long as there are few of them."""
-    index, home, keys, number = IntIndex(), 7, list[int](), 0
-    while len(keys) < count:
-        number += 1
-        if int(index._home(np.array([number]))[0]) == home:
-            keys.append(number)
-    return keys
+def collisions(count: int) -> list[int]:
+    return list(map(colliding, range(count)))
 
 
 @pytest.fixture(params=[IntIndex, ObjectIndex])
@@ -75,15 +70,23 @@ def test_of_no_key_nothing_is_found(index: KeyIndex) -> None:
     assert index.find(np.array([0])).tolist() == [ABSENT]
 
 
+def test_keys_collide_wherever_there_is_room_for_all() -> None:
+    """Else the tests that need it would test nothing."""
+    index, keys = IntIndex(), collisions(1_000)
+    index.remember(keys_array(keys), np.arange(1_000))
+    assert index._home(keys_array(keys)).max() == 0
+    assert list(map(number_of, keys)) == list(range(1_000))
+
+
 def test_keys_that_collide_are_all_found(index: KeyIndex) -> None:
-    keys = colliding(20)
+    keys = collisions(20)
     index.remember(keys_array(keys[:10]), np.arange(10))
     index.remember(keys_array(keys[10:19]), np.arange(10, 19))
     assert index.find(keys_array(keys)).tolist() == [*range(19), ABSENT]
 
 
 def test_keys_behind_a_removed_one_are_still_found(index: KeyIndex) -> None:
-    keys = colliding(6)
+    keys = collisions(6)
     index.remember(keys_array(keys), np.arange(6))
     assert index.forget(keys_array([keys[0], keys[3]])).tolist() == [0, 3]
     assert index.pop(keys[1], ABSENT) == 1
@@ -92,7 +95,7 @@ def test_keys_behind_a_removed_one_are_still_found(index: KeyIndex) -> None:
 
 def test_a_removed_key_may_come_again(index: KeyIndex) -> None:
     """At another place than before: only one of the two counts."""
-    keys = colliding(3)
+    keys = collisions(3)
     index.remember(keys_array(keys), np.arange(3))
     index.forget(keys_array(keys[:2]))
     index.remember(keys_array(keys[1::-1]), np.array([7, 8]))
@@ -109,6 +112,20 @@ def test_keys_that_come_and_go_for_ever_need_no_more_room() -> None:
         index.forget(keys)
     assert len(index) == 0
     assert len(index._keys) <= 4 * module._FIRST_PLACES
+
+
+def test_an_index_that_grows_keeps_what_it_has(
+    index: KeyIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what was removed, of which it is rid."""
+    monkeypatch.setattr(module, "_PIECE", 100)
+    keys = [*collisions(100), *range(100, 1_000)]
+    for start in range(0, 1_000, 50):
+        index.remember(keys_array(keys[start : start + 50]), np.arange(start, start + 50))
+        index.forget(keys_array(keys[start : start + 50 : 10]))
+    left = {key: slot for slot, key in enumerate(keys) if slot % 10}
+    assert entries(index) == left
+    assert index.find(keys_array(keys)).tolist() == [left.get(key, ABSENT) for key in keys]
 
 
 def test_pieces_are_all_keys(index: KeyIndex) -> None:
@@ -151,7 +168,7 @@ def test_each_key_once_is_in_the_order_of_the_first(keys: list[Any]) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_sequence_of_changes_is_as_with_a_dict(index: KeyIndex, seed: int) -> None:
     random, model = Random(seed), dict[int, int]()
-    pool = [*colliding(30), *range(100), *(n << 48 for n in range(1, 30)), *FARTHEST]
+    pool = [*collisions(30), *range(100), *(n << 48 for n in range(1, 30)), *FARTHEST]
     pool = list(dict.fromkeys(pool))
     for slot in range(200):
         keys = random.sample(pool, random.randrange(40))

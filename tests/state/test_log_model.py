@@ -31,14 +31,19 @@ from streamlet.state.key_numbers import KeyNumbers
 from streamlet.state.log import MISSING, Generation, Layout, StateLog, open_store
 from streamlet.state.nested_table import NestedTable
 from streamlet.state.pieces import collect, in_order, release
+from tests.state.colliding_keys import colliding
 from tests.state.counts import add, added, arrays_in, counts, counts_by_number, counts_in_arrays
 
 KEYS = st.sampled_from([0, 1, 2, 300, "a", "bb", None, (1, "x"), b"z"])
 OUTERS = st.sampled_from([(0, 10), (10, 20), (-5, 2**40)])
 NUMBERS = st.integers(0, 9)
-FEW_KEYS = st.sampled_from([0, "a", None])
+WHOLE = [colliding(number) for number in range(3)]
+FEW_KEYS = st.sampled_from([*WHOLE, "a", None])
 """Of what rows and columns change: so they often meet."""
-SOME_KEYS = st.lists(FEW_KEYS, min_size=1, max_size=4)
+SOME_KEYS = st.lists(st.sampled_from(WHOLE), min_size=1, max_size=4) | st.lists(
+    FEW_KEYS, min_size=1, max_size=4
+)
+"""Often whole numbers alone: other keys have another index, also for those that come after."""
 STEPS = st.sampled_from([1, 1, 5, 0.5, 2**70])
 """The last two do not fit into an array of ints."""
 

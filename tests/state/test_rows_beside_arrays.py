@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
 
 from streamlet.state import nested_table, pieces
-from tests.state.test_log_model import StateLogMachine
+from tests.state.test_log_model import WHOLE, StateLogMachine
 
-KEYS = [0, "a", None]
+KEYS: Sequence[object] = [0, "a", None]
 WINDOWS = [(0, 10), (10, 20)]
 OF_ROWS = ["add_in_place", "add_in_place", "put_owned", "remove_owned"]
-OF_COLUMNS = ["add_columns", "add_columns", "look_up_columns", "remove_columns"]
+ON_KEYS = ["look_up_columns", "remove_columns", "move_columns_to_rows"]
+OF_COLUMNS = ["add_columns", "add_columns", *ON_KEYS]
 OF_CHECKPOINTS = ["freeze", "freeze", "write", "retire", "fail", "settle", "restart"]
 
 
@@ -23,6 +24,7 @@ class Changes:
     def __init__(self, machine: StateLogMachine, seed: int) -> None:
         self.machine = machine
         self.random = Random(seed)
+        self.keys = WHOLE if seed % 2 else KEYS
 
     def make(self, is_nested: bool) -> None:
         if self.random.random() < 0.4:
@@ -35,7 +37,7 @@ class Changes:
     def of_keys(self) -> None:
         """Of one table."""
         name, number = self.random.choice([*OF_ROWS, *OF_COLUMNS]), self.random.randrange(5)
-        if name in ("look_up_columns", "remove_columns"):
+        if name in ON_KEYS:
             getattr(self.machine, name)(self.some_keys())
         elif name == "add_columns":
             self.machine.add_columns(self.some_keys(), number)
@@ -76,10 +78,10 @@ class Changes:
             machine.fail_to_write_at(self.random.randrange(len(machine.frozen)))
 
     def key(self) -> object:
-        return self.random.choice(KEYS)
+        return self.random.choice(self.keys)
 
     def some_keys(self) -> list[object]:
-        return self.random.choices(KEYS, k=self.random.randrange(1, 5))
+        return self.random.choices(self.keys, k=self.random.randrange(1, 5))
 
 
 @pytest.fixture

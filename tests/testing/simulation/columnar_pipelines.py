@@ -21,11 +21,13 @@ from streamlet.sink import Sink
 from streamlet.testing import at, watermark
 from streamlet.testing.script import Step
 from streamlet.testing.simulation import ReplayedScript, ReplayedSource
+from tests.state.colliding_keys import colliding, number_of
 from tests.testing.simulation.simulated_pipelines import (
     COLUMNS,
     GAP_MS,
     LATE,
     Env,
+    Record,
     Simulated,
     Windows,
     counted_and_summed,
@@ -38,17 +40,23 @@ from tests.testing.simulation.simulated_pipelines import (
 )
 
 LATE_RECORDS: Final = 90
+CROWD: Final = 36
+FAR_BITS: Final = 52
+"""Keys so far apart are looked for at places apart once there are a few."""
 
 
-def number_of(key: str) -> int:
-    """Keys that are whole numbers are looked up in another way than others."""
+def whole(key: str) -> int:
+    """Keys that are whole numbers are looked up in another way than others. Many collide."""
     partition, _, number = key[1:].partition("-")
-    return int(partition) << 40 | int(number)
+    return colliding(int(number) << FAR_BITS | int(partition))
 
 
 def text_of(key: int | str) -> str:
     """The key as the expected output has it."""
-    return key if isinstance(key, str) else f"k{key >> 40}-{key % (1 << 40)}"
+    if isinstance(key, str):
+        return key
+    number, partition = divmod(number_of(key), 1 << FAR_BITS)
+    return f"k{partition}-{number}"
 
 
 def as_columns(env: Env, to_key: Callable[[str], Any]) -> DataStream[Any]:
@@ -76,7 +84,7 @@ def windowed_columns(
 
 
 def tumbling_columns() -> Simulated:
-    return windowed_columns(TumblingEventTimeWindows.of(100), sliced(100, 100), number_of)
+    return windowed_columns(TumblingEventTimeWindows.of(100), sliced(100, 100), whole)
 
 
 def sliding_columns() -> Simulated:
@@ -89,12 +97,38 @@ def cumulative_columns() -> Simulated:
 
 
 def session_columns() -> Simulated:
-    return windowed_columns(EventTimeSessionWindows.with_gap(GAP_MS), sessions(), number_of)
+    return windowed_columns(EventTimeSessionWindows.with_gap(GAP_MS), sessions(), whole)
+
+
+def crowded_session_columns() -> Simulated:
+    """Of each record a crowd of keys, so that timers come in runs, and the index grows."""
+
+    def crowd(key: str) -> list[str]:
+        partition, _, number = key.partition("-")
+        return [f"{partition}-{CROWD * int(number) + place}" for place in range(CROWD)]
+
+    def dicts_of(record: Record) -> list[dict[str, Any]]:
+        return [{"key": whole(key), "n": record[2]} for key in crowd(record[0])]
+
+    def build(env: Env, sink: Sink[Any]) -> None:
+        source = env.from_source(ReplayedSource(partitions()), in_event_time()).uid("source")
+        dicts = source.flat_map(dicts_of).uid("dicts")
+        columns = dicts.select(key=pc.field("key"), number=pc.field("n")).uid("columns")
+        windowed = columns.key_by("key").window(EventTimeSessionWindows.with_gap(GAP_MS))
+        counted = windowed.agg(count=agg.count(), total=agg.sum("number")).uid("windows")
+        counted.map(as_tuple).uid("rows").sink_to(sink).uid("sink")
+
+    windows = {
+        (key, start, end): numbers
+        for (one, start, end), numbers in sessions().items()
+        for key in crowd(one)
+    }
+    return Simulated(build, counted_and_summed(windows))
 
 
 def running_columns() -> Simulated:
     def build(env: Env, sink: Sink[Any]) -> None:
-        keyed = as_columns(env, number_of).key_by("key")
+        keyed = as_columns(env, whole).key_by("key")
         counted = keyed.agg(count=agg.count(), total=agg.sum("number")).uid("count")
         rows = counted.map(lambda row: (text_of(row["key"]), row["count"], row["total"]))
         rows.uid("rows").sink_to(sink).uid("sink")
@@ -107,7 +141,7 @@ def rows_and_columns() -> Simulated:
 
     def build(env: Env, sink: Sink[Any]) -> None:
         source = env.from_source(ReplayedSource(partitions()), in_event_time()).uid("source")
-        dicts = source.map(lambda record: {"key": number_of(record[0]), "number": record[2]})
+        dicts = source.map(lambda record: {"key": whole(record[0]), "number": record[2]})
         dicts = dicts.uid("dicts")
         even = dicts.filter(lambda record: record["number"] % 2 == 0).uid("even")
         odd = dicts.filter(pc.bit_wise_and(pc.field("number"), 1) == 1).uid("odd")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tests.testing.simulation.columnar_pipelines import (
+    crowded_session_columns,
     cumulative_columns,
     late_columns,
     rows_and_columns,
@@ -48,6 +49,7 @@ PIPELINES: Final[Sequence[Callable[[], Simulated | SimulatedFiles]]] = (
     sliding_columns,
     cumulative_columns,
     session_columns,
+    crowded_session_columns,
     rows_and_columns,
     late_columns,
 )
