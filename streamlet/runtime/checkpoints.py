@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamlet.checkpoint.history import RunHistory
 from streamlet.checkpoint.pending import AckResult, CheckpointKind, PendingCheckpoint, TaskAck
 from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, discard
 from streamlet.clock import Clock, monotonic_ms
@@ -25,6 +26,7 @@ from streamlet.plan import ExecutionPlan
 from streamlet.runtime.checkpoint_writer import (
     CheckpointSettings,
     CheckpointWriter,
+    Past,
     operator_items,
 )
 from streamlet.runtime.commits import Committer
@@ -37,6 +39,7 @@ from streamlet.runtime.messages import (
     ToWorker,
     TriggerCheckpoint,
 )
+from streamlet.sink import Span
 
 _log = logging.getLogger("streamlet.checkpoint")
 
@@ -85,14 +88,23 @@ class Checkpoints:
         self._request: SavepointRequest | None = None
         self._due_ms: int | None = None
         self._run_ids: list[str] = []
+        self._history = RunHistory(settings.run_id)
 
     def begin_attempt(
-        self, plan: ExecutionPlan, enumeration: Enumeration, run_ids: Sequence[str]
+        self,
+        plan: ExecutionPlan,
+        enumeration: Enumeration,
+        run_ids: Sequence[str],
+        history: Sequence[Span],
     ) -> None:
-        """All tasks are running: from now on checkpoints may be triggered."""
+        """All tasks are running: from now on checkpoints may be triggered.
+
+        `run_ids` and `history` are what led to the restored state.
+        """
         self._plan = plan
         self._enumeration = enumeration
         self._run_ids = list(dict.fromkeys([*run_ids, self._settings.run_id]))
+        self._history.begin_attempt(history, self.next_id)
         self._failures_in_row = 0
         self._schedule(self._settings.interval_ms)
 
@@ -151,13 +163,14 @@ class Checkpoints:
         items = operator_items(pending, self._plan)
         try:
             if pending.kind.is_savepoint:
+                self._history.on_savepoint(pending.checkpoint_id)
                 # Before it is whole: a process that dies after that leaves a savepoint which
                 # anyone may restore, and sinks must have kept what it prepared.
                 await asyncio.to_thread(
                     self._settings.on_savepoint, pending.checkpoint_id, pending.directory
                 )
             directory, size_bytes = await asyncio.to_thread(
-                self._writer.write, pending, items, self._plan, self._run_ids
+                self._writer.write, pending, items, self._plan, self._past(pending.checkpoint_id)
             )
         except (TransientError, OSError) as error:
             if not pending.kind.is_savepoint and self._storage.is_whole(pending.directory):
@@ -179,6 +192,9 @@ class Checkpoints:
             self._post(CheckpointComplete(pending.checkpoint_id))
             await asyncio.to_thread(self._retain, pending.kind)
         return self._complete(pending, directory, size_bytes)
+
+    def _past(self, checkpoint_id: int) -> Past:
+        return Past(self._run_ids, self._history.up_to(checkpoint_id))
 
     def on_decline(self, decline: DeclineCheckpoint) -> None:
         """A task could not write its part; raises what no later checkpoint could make up for."""

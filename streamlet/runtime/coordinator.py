@@ -196,7 +196,7 @@ class JobCoordinator:
             await asyncio.to_thread(self._disk.make_directory, self._state_directory())
         except Exception as error:
             return error
-        self._run_ids = recovery.run_ids
+        self._run_ids, self._history = recovery.run_ids, recovery.history
         self._deploy(recovery)
         reason = "the job ended"
         try:
@@ -298,7 +298,9 @@ class JobCoordinator:
         self._unopened.discard(message.task)
         if not self._unopened:
             self.state = JobState.RUNNING
-            self._checkpoints.begin_attempt(self._plan, self._enumeration, self._run_ids)
+            self._checkpoints.begin_attempt(
+                self._plan, self._enumeration, self._run_ids, self._history
+            )
 
     async def _on_split_request(self, message: SplitRequest) -> None:
         self._enumeration.ask(*message.task)

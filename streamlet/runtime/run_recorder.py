@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from streamlet.checkpoint.disk import Disk
@@ -34,6 +35,7 @@ class RunRecorder:
         if not self._is_recorded:
             return []
         self._earlier = earlier = self._storage.earlier_runs()
+        self._sync_savepoints()
         if earlier:
             # The clock may have jumped back since: this run is the latest all the same.
             after_ms = earlier[-1].started_ms + 1
@@ -43,6 +45,17 @@ class RunRecorder:
         self._record.uid_map = dict(uid_map)
         self._storage.write_run(self._record)
         return [record.id for record in earlier]
+
+    def _sync_savepoints(self) -> None:
+        """What is spared for a savepoint of an earlier run must not be left when that is lost.
+
+        A killed process may not have synced it, and a loss of power would take it back.
+        """
+        for record in self._earlier:
+            for _, path in record.savepoints:
+                if self._is_there(path):
+                    with suppress(OSError):  # it was not told of, or it was synced then
+                        self._disk.sync_directory(Path(path))
 
     def on_checkpoint(self, checkpoint_id: int) -> None:
         """The first one is recorded, so that a later loss of all of them is noticed.

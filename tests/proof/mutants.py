@@ -76,6 +76,8 @@ MUTANTS: Final = (
     Mutant(in_checkpoints.restored_output_is_not_committed_again),
     Mutant(in_checkpoints.output_of_a_savepoint_is_rolled_back, file_to_file),
     Mutant(in_checkpoints.savepoint_is_not_recorded),
+    Mutant(in_checkpoints.history_is_not_kept, stateless),
+    Mutant(in_checkpoints.discarded_output_is_forgotten, file_to_file),
     Mutant(in_checkpoints.older_checkpoint_is_resumed),
     Mutant(in_checkpoints.deltas_are_read_newest_first, both_timers),
     Mutant(in_checkpoints.base_is_swept_while_its_deltas_are_kept),
