@@ -124,6 +124,13 @@ class Checkpoints:
         """As `request`, for the coordinator itself: nobody waits for the reply."""
         self.request(SavepointRequest(None, asyncio.get_running_loop().create_future(), kind))
 
+    def refuse_clients(self, reason: str) -> None:
+        """Savepoints that wait for their turn will have none."""
+        waiting = [request for request in self._requests if request.kind.is_savepoint]
+        for request in waiting:
+            self._requests.remove(request)
+            refuse(request, reason)
+
     def next_due_ms(self) -> int | None:
         """When to call `trigger_due` again although nothing was announced."""
         if self._pending is not None:

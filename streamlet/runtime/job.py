@@ -175,7 +175,10 @@ class Job:
         self, restored: Path | None, first_id: int, work: Path, earlier: list[str]
     ) -> None:
         config, request = self._config, self._request
-        committer = Committer(CommitRetries(config["sink.committer.retries"]))
+        committer = Committer(
+            CommitRetries(config["sink.committer.retries"]),
+            lambda failure: coordinator.answer_until_next_try(failure),
+        )
         self._checkpoints = Checkpoints(
             self._checkpoint_settings(),
             self._storage,
