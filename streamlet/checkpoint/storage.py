@@ -49,6 +49,8 @@ class RunRecord(msgspec.Struct):
     savepoints: list[tuple[int, str]] = []
     """Checkpoint id and directory of the savepoints it took: recorded before there is a manifest,
     and for as long as there is one there."""
+    failure: str | None = None
+    """The first lines of the error with which it failed; older versions wrote none."""
 
 
 @dataclass(frozen=True, slots=True)

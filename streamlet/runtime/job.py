@@ -256,8 +256,10 @@ class Job:
         assert self._coordinator is not None
         try:
             await self._run_both(self._coordinator, self._worker)
-        except RestoreError:
-            self._recorder.on_refused(self._coordinator.has_recovered_sinks)
+        except Exception as error:
+            self._recorder.on_failed(error)
+            if isinstance(error, RestoreError):
+                self._recorder.on_refused(self._coordinator.has_recovered_sinks)
             raise
         finally:
             self._recorder.end(

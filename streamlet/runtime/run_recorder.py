@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.storage import CheckpointStorage, RunRecord, resume_point
-from streamlet.errors import RestoreError, TransientError
+from streamlet.errors import RestoreError, TransientError, first_lines
 
 _log = logging.getLogger("streamlet.job")
 
@@ -94,6 +94,10 @@ class RunRecorder:
         self._has_noted = False
         if self._is_recorded:
             self._storage.write_run(self._record)
+
+    def on_failed(self, error: Exception) -> None:
+        """Kept for whoever asks later why there is no such job any more."""
+        self._record.failure = first_lines(error)
 
     def on_refused(self, has_recovered_sinks: bool) -> None:
         """A restore was refused: a run that never began leaves no trace.
