@@ -74,14 +74,13 @@ class Returns:
             # Else one that died has gone back there already.
             self.pending = Return(savepoint, frozenset(run.id for run in runs))
 
-    def is_under_way(self, runs: Sequence[RunRecord]) -> bool:
-        """After a process: whether one has gone back, and nobody may have arrived yet."""
+    def under_way(self, runs: Sequence[RunRecord]) -> Return | None:
+        """After a process: whether somebody goes back, and could not have arrived before it."""
         if self.pending is not None and not self.pending.is_recorded(runs):
             self.pending = self._before
-        if self.pending is None:
-            return False
-        self._begun.append(self.pending.savepoint.path)
-        return True
+        if self.pending is not None:
+            self._begun.append(self.pending.savepoint.path)
+        return self.pending
 
     def arrive(self) -> None:
         """Later output has been discarded."""

@@ -156,12 +156,12 @@ class World:
             ended.result = result
             ended.is_finished = result.state == "FINISHED" and result.savepoint_path is None
             self._look()
-            self._go_back(seen)
+            self._go_back(process, ended, seen)
             if ended.is_finished:
                 self._check_finished(process)
         except (ProcessDeath, Exception) as error:
             self._after(error, process, ended)
-            self._go_back(seen)
+            self._go_back(process, ended, seen)
         finally:
             self._close(process)
         return ended
@@ -268,8 +268,11 @@ class World:
             self._look()
         self.output.crash()
 
-    def _go_back(self, seen: frozenset[Path]) -> None:
-        """Readers forget what was discarded, once a run is on record that began further back."""
+    def _go_back(self, process: Process, ended: Ended, seen: frozenset[Path]) -> None:
+        """Readers forget what was discarded, once a process has arrived where it was told to go.
+
+        Until then another savepoint may be gone back to, which counts on it.
+        """
         pending = self._returns.pending
         if pending is None:
             return
@@ -278,9 +281,11 @@ class World:
             runs = storage.earlier_runs()
         except RestoreError:
             return  # a damaged record: nothing can be resumed any more
-        is_under_way = self._returns.is_under_way(runs)
-        if is_under_way and self._visible is not None and self._returns.pending is not None:
-            self._visible.forget(self._returns.pending.savepoint.history, seen)
+        pending = self._returns.under_way(runs)
+        # After a refused restore nobody goes on: what was discarded on the way does not count.
+        is_over = process.has_recovered_sinks or ended.is_refused
+        if pending is not None and self._visible is not None and is_over:
+            self._visible.forget(pending.savepoint.history, seen)
 
     def _look(self) -> None:
         if self._visible is not None:
@@ -300,8 +305,8 @@ class World:
 
     def _close(self, process: Process) -> None:
         loop, hits = process.loop, process.points.hits
-        if hits["before-deploy-message"]:
-            self._returns.arrive()  # it has recovered its sinks
+        if process.has_recovered_sinks:
+            self._returns.arrive()
         self.disk.capacity_bytes = None
         self._now_s = loop.time() + self.random.random()
         self._trace.update(repr((loop.time(), sorted(hits.items()))).encode())
