@@ -111,7 +111,9 @@ class Checkpoints:
     def end_attempt(self, reason: str) -> None:
         """The tasks are gone, and with them whatever was pending."""
         if self._pending is not None:
-            self._give_up(reason, logging.INFO)  # why the attempt ended is told elsewhere
+            pending = self._give_up(reason)
+            # Why the attempt ended is told by who ended it.
+            _log.info("%s %d ended with the attempt", pending.kind.value, pending.checkpoint_id)
         while self._requests:
             refuse(self._requests.popleft(), reason)
         self._due_ms = None
@@ -224,7 +226,9 @@ class Checkpoints:
             except (OSError, ValueError) as error:  # ValueError: a path that none can have
                 reason = f"cannot make {target}: {getattr(error, 'strerror', None) or error}"
                 if kind.is_savepoint:
-                    self._give_up(reason)  # SP-6: no source was told, so the job goes on
+                    # SP-6: no source was told, so the job goes on.
+                    _log.warning("%s %d failed: %s", kind.value, checkpoint_id, reason)
+                    self._give_up(reason)
                 else:
                     self._fail(reason)
                 return
@@ -290,28 +294,36 @@ class Checkpoints:
         return completed
 
     def _fail(self, reason: str) -> None:
-        """The pending checkpoint failed; too many in a row fail the job (CP-40, CP-42)."""
+        """The pending checkpoint failed; too many in a row fail the job (CP-40, CP-42).
+
+        It is told once: here if the job goes on, or else as what ended the attempt.
+        """
         pending = self._give_up(reason)
+        told = f"{pending.kind.value} {pending.checkpoint_id} failed: {reason}"
         if pending.kind is CheckpointKind.SAVEPOINT:
+            _log.warning("%s", told)
             return
         self.failed_count += 1
         self._failures_in_row += 1
         if pending.kind is CheckpointKind.STOP_SAVEPOINT:
             # CP-42: the sources have stopped, and windows may have fired: there is no going on.
-            raise TransientError(f"the stop with savepoint failed: {reason}")
-        if self._failures_in_row > self._settings.tolerable_failures:
-            raise TransientError(
-                f"checkpoint {pending.checkpoint_id} failed: {reason} "
-                f"(execution.checkpointing.tolerable-failed-checkpoints is "
-                f"{self._settings.tolerable_failures})"
-            )
+            raise TransientError(f"the {told}")
+        tolerated = self._settings.tolerable_failures
+        if self._failures_in_row > tolerated:
+            key = "execution.checkpointing.tolerable-failed-checkpoints"
+            raise TransientError(f"{told} ({key} is {tolerated})")
+        _log.warning(
+            "%s; the next one makes up for it (%d in a row, tolerated are %d)",
+            told,
+            self._failures_in_row,
+            tolerated,
+        )
         if pending.kind.ends_job:
             self.request_own(pending.kind)
 
-    def _give_up(self, reason: str, level: int = logging.WARNING) -> PendingCheckpoint:
+    def _give_up(self, reason: str) -> PendingCheckpoint:
         pending, self._pending = self._pending, None
         assert pending is not None
-        _log.log(level, "%s %d aborted: %s", pending.kind.value, pending.checkpoint_id, reason)
         latest_id = 0 if self.latest is None else self.latest.checkpoint_id
         self._post(CheckpointAborted(pending.checkpoint_id, latest_id))
         if self._request is not None:

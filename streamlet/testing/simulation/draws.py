@@ -21,6 +21,11 @@ ASKED: Final = 0.25
 CRASHED_AFTER_ASK: Final = 0.8
 RARE: Final = 4
 RARE_AFTER_ASK: Final = 0.6
+COMMITS_AFTER_ASK: Final = 0.3
+FILES: Final = (1, 2, 3, 5, 8, 13, 21)
+"""Of which file of a commit; the checkpoint that is pending has its own."""
+_COMMITS: Final = ("-sink-commit", "-file-rename", "-journal-rename", "-complete-message")
+"""Points around the commit of a checkpoint, which every wish but "cancel" leads to."""
 FROM_SAVEPOINT: Final = 0.5
 SAVEPOINTS_BACK: Final = (0, 0, 1, 2)
 PARTED: Final = 0.1
@@ -160,6 +165,9 @@ class Draws:
 
     def _after_ask(self, random: Random, points: Sequence[str]) -> Crash:
         """Soon, and often at what a process comes by only when it ends or takes a savepoint."""
+        if random.random() < COMMITS_AFTER_ASK:
+            commits = [point for point in points if point.endswith(_COMMITS)]
+            return Crash(random.choice(commits), random.choice(FILES))
         rare = [point for point in points if self._passages[point] <= RARE]
         point = random.choice(rare if random.random() < RARE_AFTER_ASK else points)
         return Crash(point, random.choice((1, 1, 2)))
