@@ -21,7 +21,7 @@ from streamlet.checkpoint.history import RunHistory
 from streamlet.checkpoint.pending import AckResult, CheckpointKind, PendingCheckpoint, TaskAck
 from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, discard
 from streamlet.clock import Clock, monotonic_ms
-from streamlet.errors import RestoreError, TransientError
+from streamlet.errors import TransientError
 from streamlet.plan import ExecutionPlan
 from streamlet.runtime.checkpoint_writer import (
     CheckpointSettings,
@@ -258,7 +258,7 @@ class Checkpoints:
         """What cannot be dropped now is next time: it harms nobody meanwhile."""
         try:
             sweep()
-        except (OSError, RestoreError) as error:
+        except OSError as error:
             _log.warning("old checkpoints could not be removed: %s", error)
 
     def _complete(

@@ -72,7 +72,7 @@ MUTANTS: Final = (
     Mutant(in_checkpoints.commit_is_not_noted_in_the_journal, windows_over_files),
     Mutant(in_checkpoints.damage_of_hidden_files_goes_unnoticed, file_to_file),
     Mutant(in_checkpoints.output_of_an_aborted_checkpoint_is_forgotten, stateless),
-    Mutant(in_checkpoints.stop_is_not_recorded_before_its_output_is_committed, file_to_file),
+    Mutant(in_checkpoints.stop_is_not_recorded_before_its_output_is_committed),
     Mutant(in_checkpoints.restored_output_is_not_committed_again),
     Mutant(in_checkpoints.output_of_a_savepoint_is_rolled_back, file_to_file),
     Mutant(in_checkpoints.savepoint_is_not_recorded),
