@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
 from streamlet.checkpoint.storage import CheckpointStorage
@@ -50,6 +50,8 @@ _log = logging.getLogger("streamlet.job")
 
 INTERRUPT_TIMEOUT_S = 10.0
 """How long a last checkpoint may take after Ctrl-C."""
+
+_NOT_COMMITTED: Final = "the job is to end, and its output could not be committed yet"
 
 
 class JobCoordinator:
@@ -297,6 +299,8 @@ class JobCoordinator:
             f"committed yet: {failure}. Ask again when it is, or end the job and resume it later"
         )
         self._checkpoints.refuse_clients(reason)
+        if self._interrupt_deadline_s is not None:  # this was the last checkpoint before the end
+            raise TransientError(_NOT_COMMITTED)
         until_s = self._clock.monotonic_s() + failure.delay_ms / 1_000
         while (left_s := until_s - self._clock.monotonic_s()) > 0:
             message = await self._inbox.next_new(left_s)
@@ -307,7 +311,7 @@ class JobCoordinator:
             elif message is not None:
                 self._inbox.put_off(message)
             if isinstance(message, InterruptRequest | CancelRequest):
-                raise TransientError("the job is to end, and its output could not be committed yet")
+                raise TransientError(_NOT_COMMITTED)
 
     async def _on_opened(self, message: TaskOpened) -> None:
         self._unopened.discard(message.task)

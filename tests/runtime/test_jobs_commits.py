@@ -28,8 +28,10 @@ class BusySink(GatedListSink):
     """Commits nothing as long as it is busy."""
 
     is_busy = True
+    tries = 0
 
     def commit(self, committables: Sequence[Any]) -> None:
+        self.tries += bool(committables)
         if self.is_busy and committables:
             raise TransientError("the database is busy")
         super().commit(committables)
@@ -86,6 +88,22 @@ def test_cancel_ends_a_job_that_cannot_commit() -> None:
         assert (await client.result()).state == "CANCELED"
 
     assert run_busy(act).values == []
+
+
+def test_interrupted_job_does_not_wait_until_its_last_checkpoint_can_be_committed() -> None:
+    """It is durable: whoever resumes commits it again."""
+    sink = BusySink()
+
+    async def run() -> None:
+        env = environment(sink__committer__retries=1_000, execution__checkpointing__interval="1h")
+        totals_pipeline(env, SteppedSource(records_of(1, 24), sink.gate), sink)
+        client = await env.execute_async("busy")
+        await running(client)
+        client._job.interrupt()
+        assert (await client.result()).state == "SUSPENDED"
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert sink.tries == 1
 
 
 def test_savepoint_behind_a_stop_that_cannot_commit_is_refused_too() -> None:
