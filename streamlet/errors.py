@@ -19,6 +19,8 @@ from __future__ import annotations
 from typing import Final
 
 _LINE_CHARACTERS: Final = 200
+_MESSAGE_LINES: Final = 4
+_NOTE_LINES: Final = 2
 
 
 class StreamletError(Exception):
@@ -65,14 +67,26 @@ def note_place(error: BaseException, note: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """Type and message on one line; never raises, whatever the error's own `__str__` does."""
-    try:
-        text = str(error)
-    except Exception as second:
-        text = f"<its str() raised {type(second).__name__}>"
-    first, _, rest = text.strip().partition("\n")
+    first, _, rest = _message(error).partition("\n")
     if rest or len(first) > _LINE_CHARACTERS:
         first = first[:_LINE_CHARACTERS] + "..."
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def first_lines(error: BaseException) -> str:
+    """Type, message and place, a few lines of each; never raises either."""
+    message = _message(error)
+    told = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    notes = "\n".join(getattr(error, "__notes__", []))
+    lines = [*told.splitlines()[:_MESSAGE_LINES], *notes.splitlines()[:_NOTE_LINES]]
+    return "\n".join(line[:_LINE_CHARACTERS] for line in lines)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error).strip()
+    except Exception as second:
+        return f"<its str() raised {type(second).__name__}>"
 
 
 def with_place(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from streamlet.columns import records_of
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+
+Span: TypeAlias = tuple[str, int, int]
+"""(run id, first, last) checkpoint id of an attempt or of several, both included."""
 
 
 @dataclass(slots=True)
@@ -45,9 +48,25 @@ class RestoreContext:
     run_ids: Sequence[str]
     """All earlier runs of this job, the attempts of this run included."""
     later_output: str = "refuse"
-    """What to do with output newer than the checkpoint: "refuse", "keep" or "discard"."""
+    """What to do with output that is not its own (see `includes`): "refuse", "keep", "discard"."""
     savepoints: Sequence[tuple[str, int]] = ()
     """(run id, checkpoint id) of the savepoints that can still be restored (see `is_spared`)."""
+    run_id: str = ""
+    """The run that goes on from the checkpoint."""
+    history: Sequence[Span] = ()
+    """The checkpoints that led to the restored one, and itself (see `includes`); empty: unknown."""
+
+    def includes(self, run_id: str, checkpoint_id: int) -> bool:
+        """Whether what this run committed for that checkpoint belongs to the restored state.
+
+        Other output would come twice, be it newer or of attempts that parted before: one that was
+        restarted from an older checkpoint knows nothing of a savepoint taken in between.
+        """
+        if not self.history:
+            return checkpoint_id <= self.checkpoint_id
+        return any(
+            run == run_id and first <= checkpoint_id <= last for run, first, last in self.history
+        )
 
     def is_spared(self, run_id: str, checkpoint_id: int) -> bool:
         """Whether uncommitted output that this run wrote for that checkpoint must stay.

@@ -15,6 +15,7 @@ import msgspec
 from streamlet.checkpoint.disk import Disk, writing
 from streamlet.checkpoint.manifest_checks import first_nonsense
 from streamlet.errors import RestoreError
+from streamlet.sink import Span
 from streamlet.state.schemas import StateEntry
 
 __all__ = [
@@ -87,6 +88,9 @@ class Manifest(msgspec.Struct, frozen=True):
     created_ms: int
     operators: list[OperatorEntry]
     operator_state: FileEntry
+    history: list[Span] = []
+    """The checkpoints that led to this one, and itself, oldest first: what they committed belongs
+    to this state, and nothing else does. Empty when an older version wrote it."""
 
     def files(self) -> list[FileEntry]:
         """Every file the manifest needs."""

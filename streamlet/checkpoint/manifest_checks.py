@@ -30,6 +30,9 @@ def first_nonsense(manifest: Manifest) -> str | None:
 def _nonsense(manifest: Manifest) -> Iterator[str]:
     if not 0 < manifest.checkpoint_id < _GREATEST:
         yield f"its checkpoint id is {manifest.checkpoint_id}"
+    for run_id, first, last in manifest.history:
+        if not 0 < first <= last < _GREATEST:
+            yield f"its history has the checkpoints {first} to {last} of run {run_id[:200]!r}"
     yield from _nonsense_of_file(manifest.operator_state)
     for uid, count in Counter(entry.uid for entry in manifest.operators).items():
         if count > 1:

@@ -12,6 +12,7 @@ is durable.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -24,6 +25,8 @@ import msgspec
 from streamlet.checkpoint.disk import Disk, writing
 from streamlet.checkpoint.manifest import MANIFEST_NAME, read_manifest
 from streamlet.errors import RestoreError
+
+_log = logging.getLogger("streamlet.checkpoint")
 
 _CHECKPOINT_NAME: Final = re.compile(r"chk-(\d+)")
 _STATE_FILE_NAME: Final = re.compile(r"(\d+)-.*\.parquet")
@@ -49,6 +52,8 @@ class RunRecord(msgspec.Struct):
     savepoints: list[tuple[int, str]] = []
     """Checkpoint id and directory of the savepoints it took: recorded before there is a manifest,
     and for as long as there is one there."""
+    failure: str | None = None
+    """The first lines of the error with which it failed; older versions wrote none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class CheckpointStorage:
         self._job = root / job_name
         self.run = self._job / run_id
         self.state = self.run / "state"
+        self._left_alone: set[Path] = set()
+        """Runs with a damaged manifest, of which it was told."""
 
     def create(self) -> None:
         """Makes the directories of this run."""
@@ -123,8 +130,8 @@ class CheckpointStorage:
         for old in found[:-count]:
             discard(self.disk, old.directory)
         newest = found[-1].checkpoint_id if found else 0
-        self._remove_unnamed(self.state, found[-count:], newest)
-        if len(found) >= count:
+        is_known = self._remove_unnamed(self.run, found[-count:], newest)
+        if is_known and len(found) >= count:
             # By what is there: the ids come from a manifest, which anyone may have made.
             for run in self.disk.list(self._job):
                 if run.name in earlier_runs and run != self.run:
@@ -141,15 +148,32 @@ class CheckpointStorage:
             for entry in self.disk.list(run):
                 if _CHECKPOINT_NAME.fullmatch(entry.name) and entry not in whole:
                     self.disk.remove(entry)
-            self._remove_unnamed(run / "state", found, sys.maxsize)
+            self._remove_unnamed(run, found, sys.maxsize)
 
-    def _remove_unnamed(self, state: Path, kept: list[FoundCheckpoint], newest: int) -> None:
-        """Files of keyed state, up to that checkpoint, that none of the kept ones names."""
-        live = {name for checkpoint in kept for name in self._files_of(checkpoint)}
-        for path in self.disk.list(state):
+    def _remove_unnamed(self, run: Path, kept: list[FoundCheckpoint], newest: int) -> bool:
+        """Files of keyed state, up to that checkpoint, that none of the kept ones names.
+
+        False: nobody knows which these are, as a manifest is damaged; all are left alone.
+        """
+        try:
+            live = {name for checkpoint in kept for name in self._files_of(checkpoint)}
+        except RestoreError as error:
+            self._leave_alone(run, error)
+            return False
+        for path in self.disk.list(run / "state"):
             match = _STATE_FILE_NAME.fullmatch(path.name)
             if match and int(match[1]) <= newest and path.name not in live:
                 self.disk.remove(path)
+        return True
+
+    def _leave_alone(self, run: Path, error: RestoreError) -> None:
+        if run not in self._left_alone:
+            self._left_alone.add(run)
+            _log.warning(
+                "files of run %s are left alone, as nobody knows which are needed: %s",
+                run.name,
+                error,
+            )
 
     def forget_checkpoints(self, run: Path) -> None:
         """Deletes a run's checkpoints; what became of it stays on record."""

@@ -145,12 +145,12 @@ def _add_restore(command: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--keep-later-output",
         action="store_true",
-        help="keep output files newer than the checkpoint",
+        help="keep output that is newer than the checkpoint, or none of its own",
     )
     output.add_argument(
         "--discard-later-output",
         action="store_true",
-        help="delete output files newer than the checkpoint",
+        help="delete output that is newer than the checkpoint, or none of its own",
     )
 
 

@@ -7,6 +7,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from streamlet.cli.client import JobGoneError, ask
@@ -206,6 +207,7 @@ def _past_entry(job: PastJob) -> dict[str, Any]:
         "duration_ms": None if job.ended_ms is None else job.ended_ms - job.started_ms,
         "last_checkpoint": job.last_checkpoint,
         "savepoint": job.savepoint,
+        "failure": job.failure,
     }
 
 
@@ -213,4 +215,6 @@ def _past_text(job: PastJob) -> str:
     ended = "without a record of its end" if job.ended_ms is None else f"at {moment(job.ended_ms)}"
     checkpoint = "none" if job.last_checkpoint is None else str(job.last_checkpoint)
     savepoint = "" if job.savepoint is None else f", savepoint {job.savepoint}"
-    return f"{job.name} ({job.id}): {job.state} {ended}, last checkpoint {checkpoint}{savepoint}"
+    failure = "" if job.failure is None else f"\n{indent(job.failure, '  ')}"
+    line = f"{job.name} ({job.id}): {job.state} {ended}, last checkpoint {checkpoint}{savepoint}"
+    return line + failure

@@ -41,6 +41,8 @@ class PastJob:
     last_checkpoint: int | None
     savepoint: str | None = None
     """Where a stop put it."""
+    failure: str | None = None
+    """Why it failed, a few lines; an older version did not say."""
 
 
 Job = TypeVar("Job", bound=RunningJob | PastJob)
@@ -143,4 +145,5 @@ def _past_job(written: dict[str, Any], run: Path) -> PastJob:
         ended_ms=None if ended_ms is None else int(ended_ms),
         last_checkpoint=int(last_checkpoint) if last_checkpoint else None,  # 0: none yet
         savepoint=written.get("savepoint"),
+        failure=written.get("failure"),
     )

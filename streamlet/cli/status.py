@@ -23,6 +23,8 @@ def job_line(status: Mapping[str, Any]) -> str:
     parts.append(f"up {duration(status['uptime_ms'])}")
     if status["restarts"]:
         parts.append(restart_words(status))
+    if status.get("commit_failure"):
+        parts.append(f"a commit is being tried again {status['commit_failure']}")
     return ", ".join([*parts, checkpoint_words(status)])
 
 

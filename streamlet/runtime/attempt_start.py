@@ -87,12 +87,18 @@ class AttemptStart:
         return self._setup.restored if newest is None else newest.directory
 
     def _restore_context(self, recovery: Recovery) -> RestoreContext:
-        run_ids = [*self._setup.earlier_run_ids, self._setup.run_id]
+        run_ids = [*recovery.run_ids, *self._setup.earlier_run_ids, self._setup.run_id]
+        run_ids = list(dict.fromkeys(run_ids))
+        if recovery.checkpoint_id and not recovery.history:
+            # An older version wrote it: all that has a lower number passes for its past.
+            recovery.history = [(run_id, 1, recovery.checkpoint_id) for run_id in run_ids]
         return RestoreContext(
             recovery.checkpoint_id,
-            list(dict.fromkeys([*recovery.run_ids, *run_ids])),
+            run_ids,
             self._setup.later_output,
             self._setup.savepoints(),
+            self._setup.run_id,
+            recovery.history,
         )
 
     def _check_sinks(self, context: RestoreContext, recovery: Recovery) -> None:

@@ -19,6 +19,7 @@ from streamlet.checkpoint.operator_state import (
 from streamlet.checkpoint.pending import CheckpointKind, OperatorAck, PendingCheckpoint
 from streamlet.clock import Clock
 from streamlet.plan import ExecutionPlan, PlannedVertex
+from streamlet.sink import Span
 from streamlet.state.schemas import merged_entries
 
 
@@ -46,6 +47,16 @@ class CheckpointSettings:
         return self.interval_ms is not None or kind.is_savepoint
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What led to a checkpoint."""
+
+    run_ids: list[str]
+    """Runs, oldest first, its own included."""
+    history: list[Span]
+    """Their checkpoints that it goes back to, itself included."""
+
+
 class CheckpointWriter:
     """Writes what the coordinator has of the checkpoints of one run. All of it blocks."""
 
@@ -61,7 +72,7 @@ class CheckpointWriter:
         pending: PendingCheckpoint,
         items: dict[str, OperatorItems],
         plan: ExecutionPlan,
-        run_ids: list[str],
+        past: Past,
     ) -> tuple[Path | None, int]:
         """The directory and its size in bytes; None and 0 if the job takes no checkpoints."""
         if not self._settings.keeps_state(pending.kind):
@@ -74,7 +85,7 @@ class CheckpointWriter:
             engine_version=__version__,
             python_version=platform.python_version(),
             job_name=self._settings.job_name,
-            run_ids=run_ids,
+            run_ids=past.run_ids,
             fingerprint=plan.fingerprint,
             created_ms=self._clock.now_ms(),
             operators=[
@@ -83,6 +94,7 @@ class CheckpointWriter:
                 for position in range(len(vertex.operators))
             ],
             operator_state=file,
+            history=past.history,
         )
         if not pending.kind.is_savepoint:
             # The tasks' files are durable, but not yet that the directory names them.

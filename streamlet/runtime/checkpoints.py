@@ -17,14 +17,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamlet.checkpoint.history import RunHistory
 from streamlet.checkpoint.pending import AckResult, CheckpointKind, PendingCheckpoint, TaskAck
 from streamlet.checkpoint.storage import CheckpointStorage, FoundCheckpoint, discard
 from streamlet.clock import Clock, monotonic_ms
-from streamlet.errors import RestoreError, TransientError
+from streamlet.errors import TransientError
 from streamlet.plan import ExecutionPlan
 from streamlet.runtime.checkpoint_writer import (
     CheckpointSettings,
     CheckpointWriter,
+    Past,
     operator_items,
 )
 from streamlet.runtime.commits import Committer
@@ -37,6 +39,7 @@ from streamlet.runtime.messages import (
     ToWorker,
     TriggerCheckpoint,
 )
+from streamlet.sink import Span
 
 _log = logging.getLogger("streamlet.checkpoint")
 
@@ -85,21 +88,32 @@ class Checkpoints:
         self._request: SavepointRequest | None = None
         self._due_ms: int | None = None
         self._run_ids: list[str] = []
+        self._history = RunHistory(settings.run_id)
 
     def begin_attempt(
-        self, plan: ExecutionPlan, enumeration: Enumeration, run_ids: Sequence[str]
+        self,
+        plan: ExecutionPlan,
+        enumeration: Enumeration,
+        run_ids: Sequence[str],
+        history: Sequence[Span],
     ) -> None:
-        """All tasks are running: from now on checkpoints may be triggered."""
+        """All tasks are running: from now on checkpoints may be triggered.
+
+        `run_ids` and `history` are what led to the restored state.
+        """
         self._plan = plan
         self._enumeration = enumeration
         self._run_ids = list(dict.fromkeys([*run_ids, self._settings.run_id]))
+        self._history.begin_attempt(history, self.next_id)
         self._failures_in_row = 0
         self._schedule(self._settings.interval_ms)
 
     def end_attempt(self, reason: str) -> None:
         """The tasks are gone, and with them whatever was pending."""
         if self._pending is not None:
-            self._give_up(reason, logging.INFO)  # why the attempt ended is told elsewhere
+            pending = self._give_up(reason)
+            # Why the attempt ended is told by who ended it.
+            _log.info("%s %d ended with the attempt", pending.kind.value, pending.checkpoint_id)
         while self._requests:
             refuse(self._requests.popleft(), reason)
         self._due_ms = None
@@ -111,6 +125,13 @@ class Checkpoints:
     def request_own(self, kind: CheckpointKind) -> None:
         """As `request`, for the coordinator itself: nobody waits for the reply."""
         self.request(SavepointRequest(None, asyncio.get_running_loop().create_future(), kind))
+
+    def refuse_clients(self, reason: str) -> None:
+        """Savepoints that wait for their turn will have none."""
+        waiting = [request for request in self._requests if request.kind.is_savepoint]
+        for request in waiting:
+            self._requests.remove(request)
+            refuse(request, reason)
 
     def next_due_ms(self) -> int | None:
         """When to call `trigger_due` again although nothing was announced."""
@@ -151,13 +172,14 @@ class Checkpoints:
         items = operator_items(pending, self._plan)
         try:
             if pending.kind.is_savepoint:
+                self._history.on_savepoint(pending.checkpoint_id)
                 # Before it is whole: a process that dies after that leaves a savepoint which
                 # anyone may restore, and sinks must have kept what it prepared.
                 await asyncio.to_thread(
                     self._settings.on_savepoint, pending.checkpoint_id, pending.directory
                 )
             directory, size_bytes = await asyncio.to_thread(
-                self._writer.write, pending, items, self._plan, self._run_ids
+                self._writer.write, pending, items, self._plan, self._past(pending.checkpoint_id)
             )
         except (TransientError, OSError) as error:
             if not pending.kind.is_savepoint and self._storage.is_whole(pending.directory):
@@ -180,6 +202,9 @@ class Checkpoints:
             await asyncio.to_thread(self._retain, pending.kind)
         return self._complete(pending, directory, size_bytes)
 
+    def _past(self, checkpoint_id: int) -> Past:
+        return Past(self._run_ids, self._history.up_to(checkpoint_id))
+
     def on_decline(self, decline: DeclineCheckpoint) -> None:
         """A task could not write its part; raises what no later checkpoint could make up for."""
         if decline.error is not None:
@@ -201,7 +226,9 @@ class Checkpoints:
             except (OSError, ValueError) as error:  # ValueError: a path that none can have
                 reason = f"cannot make {target}: {getattr(error, 'strerror', None) or error}"
                 if kind.is_savepoint:
-                    self._give_up(reason)  # SP-6: no source was told, so the job goes on
+                    # SP-6: no source was told, so the job goes on.
+                    _log.warning("%s %d failed: %s", kind.value, checkpoint_id, reason)
+                    self._give_up(reason)
                 else:
                     self._fail(reason)
                 return
@@ -231,7 +258,7 @@ class Checkpoints:
         """What cannot be dropped now is next time: it harms nobody meanwhile."""
         try:
             sweep()
-        except (OSError, RestoreError) as error:
+        except OSError as error:
             _log.warning("old checkpoints could not be removed: %s", error)
 
     def _complete(
@@ -267,28 +294,36 @@ class Checkpoints:
         return completed
 
     def _fail(self, reason: str) -> None:
-        """The pending checkpoint failed; too many in a row fail the job (CP-40, CP-42)."""
+        """The pending checkpoint failed; too many in a row fail the job (CP-40, CP-42).
+
+        It is told once: here if the job goes on, or else as what ended the attempt.
+        """
         pending = self._give_up(reason)
+        told = f"{pending.kind.value} {pending.checkpoint_id} failed: {reason}"
         if pending.kind is CheckpointKind.SAVEPOINT:
+            _log.warning("%s", told)
             return
         self.failed_count += 1
         self._failures_in_row += 1
         if pending.kind is CheckpointKind.STOP_SAVEPOINT:
             # CP-42: the sources have stopped, and windows may have fired: there is no going on.
-            raise TransientError(f"the stop with savepoint failed: {reason}")
-        if self._failures_in_row > self._settings.tolerable_failures:
-            raise TransientError(
-                f"checkpoint {pending.checkpoint_id} failed: {reason} "
-                f"(execution.checkpointing.tolerable-failed-checkpoints is "
-                f"{self._settings.tolerable_failures})"
-            )
+            raise TransientError(f"the {told}")
+        tolerated = self._settings.tolerable_failures
+        if self._failures_in_row > tolerated:
+            key = "execution.checkpointing.tolerable-failed-checkpoints"
+            raise TransientError(f"{told} ({key} is {tolerated})")
+        _log.warning(
+            "%s; the next one makes up for it (%d in a row, tolerated are %d)",
+            told,
+            self._failures_in_row,
+            tolerated,
+        )
         if pending.kind.ends_job:
             self.request_own(pending.kind)
 
-    def _give_up(self, reason: str, level: int = logging.WARNING) -> PendingCheckpoint:
+    def _give_up(self, reason: str) -> PendingCheckpoint:
         pending, self._pending = self._pending, None
         assert pending is not None
-        _log.log(level, "%s %d aborted: %s", pending.kind.value, pending.checkpoint_id, reason)
         latest_id = 0 if self.latest is None else self.latest.checkpoint_id
         self._post(CheckpointAborted(pending.checkpoint_id, latest_id))
         if self._request is not None:

@@ -17,9 +17,6 @@ _log = logging.getLogger("streamlet.checkpoint")
 _PASSING: Final = (TransientError, OSError)
 """What may be gone at the next try; anything else ends the attempt at once."""
 
-Sleep: TypeAlias = Callable[[float], Awaitable[object]]
-"""Waits for so many seconds."""
-
 
 @dataclass(frozen=True, slots=True)
 class CommitRetries:
@@ -38,32 +35,52 @@ class CommitRetries:
         return min(self.first_delay_ms << min(failures - 1, 30), self.longest_delay_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class CommitFailure:
+    """A commit that failed and is to be tried again."""
+
+    place: str
+    """Which operator it is."""
+    error: str
+    failures: int
+    """How often it has failed in a row."""
+    tries: int
+    """How often it is tried before the attempt ends."""
+    delay_ms: int
+    """After how long it is tried again."""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.error} (try {self.failures} of {self.tries})"
+
+
+Pause: TypeAlias = Callable[[CommitFailure], Awaitable[object]]
+"""Waits until the next try; raises if there is to be none."""
+
+
 class Committer:
     """Commits the output of one run's checkpoints, sink after sink."""
 
-    def __init__(self, retries: CommitRetries) -> None:
+    def __init__(self, retries: CommitRetries, pause: Pause) -> None:
         self._retries = retries
-        self._is_ending = asyncio.Event()
-
-    def end_soon(self) -> None:
-        """The job is to end: what cannot be committed now is when it is resumed."""
-        self._is_ending.set()
+        self._pause_until_next = pause
+        self.failure: CommitFailure | None = None
+        """Why the commit under way is being tried again."""
 
     async def commit(self, plan: ExecutionPlan, committables: Mapping[str, Sequence[Any]]) -> None:
         """Commits what there is for each sink of the plan, by uid, in the order of the plan."""
         for op in plan.operators():
             if op.sink is not None and committables.get(op.uid):
                 place = f"in operator {op.name!r}"
-                await commit_with_retries(
-                    op.sink, committables[op.uid], place, self._retries, self._pause
-                )
+                try:
+                    await commit_with_retries(
+                        op.sink, committables[op.uid], place, self._retries, self._pause
+                    )
+                finally:
+                    self.failure = None
 
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._is_ending.wait(), seconds)
-        except TimeoutError:
-            return
-        raise TransientError("the job is to end, and its output could not be committed yet")
+    async def _pause(self, failure: CommitFailure) -> None:
+        self.failure = failure
+        await self._pause_until_next(failure)
 
 
 async def commit_with_retries(
@@ -71,7 +88,7 @@ async def commit_with_retries(
     committables: Sequence[Any],
     place: str,
     retries: CommitRetries,
-    sleep: Sleep = asyncio.sleep,
+    pause: Pause,
 ) -> None:
     """Returns when the sink has committed; each try runs in a thread and gets everything again.
 
@@ -89,12 +106,6 @@ async def commit_with_retries(
             if delay_ms is None:
                 note_place(error, f"{place}, commit number {failures} of a checkpoint's output")
                 raise
-            _log.warning(
-                "%s: a commit failed, try %d of %d in %d ms: %s",
-                place,
-                failures + 1,
-                retries.limit + 1,
-                delay_ms,
-                one_line(error),
-            )
-        await sleep(delay_ms / 1_000)
+            failure = CommitFailure(place, one_line(error), failures, retries.limit + 1, delay_ms)
+            _log.warning("a commit failed, and is tried again in %d ms: %s", delay_ms, failure)
+        await pause(failure)

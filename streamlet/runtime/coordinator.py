@@ -14,16 +14,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streamlet.checkpoint.pending import CheckpointKind, TaskAck, TaskId
 from streamlet.checkpoint.storage import CheckpointStorage
 from streamlet.clock import Clock, monotonic_ms
-from streamlet.errors import InternalError, one_line, with_place
+from streamlet.errors import InternalError, TransientError, one_line, with_place
 from streamlet.runtime.attempt_start import AttemptStart
 from streamlet.runtime.checkpoints import Checkpoints, refuse
-from streamlet.runtime.commits import Committer
+from streamlet.runtime.commits import CommitFailure, Committer
 from streamlet.runtime.enumeration import Enumeration
+from streamlet.runtime.inbox import Inbox
 from streamlet.runtime.messages import (
     AttemptEnded,
     CancelAttempt,
@@ -50,6 +51,8 @@ _log = logging.getLogger("streamlet.job")
 INTERRUPT_TIMEOUT_S = 10.0
 """How long a last checkpoint may take after Ctrl-C."""
 
+_NOT_COMMITTED: Final = "the job is to end, and its output could not be committed yet"
+
 
 class JobCoordinator:
     """Deploys, triggers checkpoints, collects acknowledgements, restarts."""
@@ -73,7 +76,7 @@ class JobCoordinator:
         self._strategy = strategy
         self._disk = storage.disk
         self._clock = clock
-        self._inbox: asyncio.Queue[ToCoordinator] = asyncio.Queue()
+        self._inbox = Inbox()
         self._post: Callable[[ToWorker], None] = lambda message: None
         self._plan = setup.plan
         self._attempt = 0
@@ -110,12 +113,11 @@ class JobCoordinator:
         if self._is_over and isinstance(message, SavepointRequest):
             refuse(message, "the job has ended")
             return
-        if isinstance(message, InterruptRequest | CancelRequest):
-            self._committer.end_soon()
-        self._inbox.put_nowait(message)
+        self._inbox.put(message)
 
     def status(self) -> dict[str, Any]:
         """How the job stands, for people."""
+        failure = self._committer.failure
         return {
             "id": self._setup.run_id,
             "name": self._setup.name,
@@ -124,6 +126,7 @@ class JobCoordinator:
             "uptime_ms": monotonic_ms(self._clock) - self.progress.started_ms,
             "restarts": self.progress.restarts,
             "last_failure": self.progress.last_failure,
+            "commit_failure": None if failure is None else str(failure),
             **checkpoint_status(self._checkpoints),
             "operators": self.progress.operators(self._plan, self._clock.now_ms()),
         }
@@ -136,14 +139,14 @@ class JobCoordinator:
             self.state = self._end_state
         finally:
             self._is_over = True
-            while not self._inbox.empty():
-                self._handle_while_closing(self._inbox.get_nowait())
+            while not self._inbox.is_empty():
+                self._handle_while_closing(self._inbox.take())
 
     async def _after_attempt(self, error: BaseException | None) -> None:
         """Decides what follows an attempt; raises its error if that is the end of the job."""
-        while not self._inbox.empty():
+        while not self._inbox.is_empty():
             # Whoever ended the job while it was being started is heard before it starts again.
-            self._handle_while_closing(self._inbox.get_nowait())
+            self._handle_while_closing(self._inbox.take())
         if self._end_state is not None:
             if error is not None:
                 _log.warning("the job was ending, and an error came with it: %r", error)
@@ -177,11 +180,7 @@ class JobCoordinator:
         """Waits, unless somebody ends the job meanwhile."""
         until_s = self._clock.monotonic_s() + delay_ms / 1_000
         while self._end_state is None and (left_s := until_s - self._clock.monotonic_s()) > 0:
-            try:
-                message = await asyncio.wait_for(self._inbox.get(), left_s)
-            except TimeoutError:
-                return
-            self._handle_while_closing(message)
+            self._handle_while_closing(await self._inbox.next(left_s))
 
     async def _run_attempt(self) -> BaseException | None:
         """One attempt; what made it fail, or None if the job is at an end."""
@@ -196,7 +195,7 @@ class JobCoordinator:
             await asyncio.to_thread(self._disk.make_directory, self._state_directory())
         except Exception as error:
             return error
-        self._run_ids = recovery.run_ids
+        self._run_ids, self._history = recovery.run_ids, recovery.history
         self._deploy(recovery)
         reason = "the job ended"
         try:
@@ -276,9 +275,8 @@ class JobCoordinator:
 
     async def _next_message(self) -> ToCoordinator | None:
         """The next message; None when something is due first."""
-        if not self._inbox.empty():
-            # Without a turn of the loop, which may cost as much as a slice of every task.
-            return self._inbox.get_nowait()
+        if not self._inbox.is_empty():
+            return self._inbox.take()
         now_ms = monotonic_ms(self._clock)
         times = [self._enumeration.next_discovery_ms()]
         if not self._unopened:
@@ -288,27 +286,53 @@ class JobCoordinator:
             times.append(now_ms + int(left_s * 1_000) + 1)
         due = min((time for time in times if time is not None), default=None)
         if due is None or self._is_cancelling or self._end_state is not None:
-            return await self._inbox.get()
-        try:
-            return await asyncio.wait_for(self._inbox.get(), max(0, due - now_ms) / 1_000)
-        except TimeoutError:
-            return None
+            return await self._inbox.next()
+        return await self._inbox.next(max(0, due - now_ms) / 1_000)
+
+    async def answer_until_next_try(self, failure: CommitFailure) -> None:
+        """The pause between two tries of a commit: nothing else is done, but clients are answered.
+
+        Raises TransientError when the job is to end: whoever resumes it commits again.
+        """
+        reason = (
+            "a savepoint comes after the output of the checkpoint before it, which could not be "
+            f"committed yet: {failure}. Ask again when it is, or end the job and resume it later"
+        )
+        self._checkpoints.refuse_clients(reason)
+        if self._interrupt_deadline_s is not None:  # this was the last checkpoint before the end
+            raise TransientError(_NOT_COMMITTED)
+        until_s = self._clock.monotonic_s() + failure.delay_ms / 1_000
+        while (left_s := until_s - self._clock.monotonic_s()) > 0:
+            message = await self._inbox.next_new(left_s)
+            if isinstance(message, TaskReport):
+                self._take_report(message)
+            elif isinstance(message, SavepointRequest):
+                refuse(message, reason)
+            elif message is not None:
+                self._inbox.put_off(message)
+            if isinstance(message, InterruptRequest | CancelRequest):
+                raise TransientError(_NOT_COMMITTED)
 
     async def _on_opened(self, message: TaskOpened) -> None:
         self._unopened.discard(message.task)
         if not self._unopened:
             self.state = JobState.RUNNING
-            self._checkpoints.begin_attempt(self._plan, self._enumeration, self._run_ids)
+            self._checkpoints.begin_attempt(
+                self._plan, self._enumeration, self._run_ids, self._history
+            )
 
     async def _on_split_request(self, message: SplitRequest) -> None:
         self._enumeration.ask(*message.task)
 
     async def _on_report(self, message: TaskReport) -> None:
+        self._take_report(message)
+        if self._setup.stop_when() and self._end_state is None:
+            self._end(JobState.FINISHED)
+
+    def _take_report(self, message: TaskReport) -> None:
         self.progress.take(message, monotonic_ms(self._clock))
         if message.task == (0, 0):
             self._setup.on_progress(self.status())
-        if self._setup.stop_when() and self._end_state is None:
-            self._end(JobState.FINISHED)
 
     async def _on_ack(self, message: TaskAck) -> None:
         """After the job's last checkpoint everything is committed: let the tasks end."""

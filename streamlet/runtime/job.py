@@ -175,7 +175,10 @@ class Job:
         self, restored: Path | None, first_id: int, work: Path, earlier: list[str]
     ) -> None:
         config, request = self._config, self._request
-        committer = Committer(CommitRetries(config["sink.committer.retries"]))
+        committer = Committer(
+            CommitRetries(config["sink.committer.retries"]),
+            lambda failure: coordinator.answer_until_next_try(failure),
+        )
         self._checkpoints = Checkpoints(
             self._checkpoint_settings(),
             self._storage,
@@ -253,8 +256,10 @@ class Job:
         assert self._coordinator is not None
         try:
             await self._run_both(self._coordinator, self._worker)
-        except RestoreError:
-            self._recorder.on_refused(self._coordinator.has_recovered_sinks)
+        except Exception as error:
+            self._recorder.on_failed(error)
+            if isinstance(error, RestoreError):
+                self._recorder.on_refused(self._coordinator.has_recovered_sinks)
             raise
         finally:
             self._recorder.end(

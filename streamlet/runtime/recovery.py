@@ -18,6 +18,7 @@ from streamlet.checkpoint.restore import (
 )
 from streamlet.checkpoint.restore_plan import RestorePlan, plan_restore
 from streamlet.plan import ExecutionPlan, PlannedOperator, PlannedVertex
+from streamlet.sink import Span
 from streamlet.state.keys import key_group_range
 
 
@@ -28,6 +29,8 @@ class Recovery:
     plan: ExecutionPlan
     checkpoint_id: int = 0
     run_ids: list[str] = field(default_factory=list)
+    history: list[Span] = field(default_factory=list)
+    """The checkpoints that led to this state; what they committed belongs to it."""
     keyed_state: dict[tuple[str, int], KeyedShare] = field(default_factory=dict)
     operator_state: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
     committables: dict[str, list[Any]] = field(default_factory=dict)
@@ -49,6 +52,7 @@ def recover(disk: Disk, plan: ExecutionPlan, directory: Path, options: RestoreOp
         _with_max_parallelism(plan, saved),
         restore.manifest.checkpoint_id,
         list(restore.manifest.run_ids),
+        list(restore.manifest.history),
     )
     taken = [entry.uid for entry in saved.values()]
     read = read_operator_state(disk, directory, restore.manifest, taken)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from streamlet.checkpoint.disk import Disk
 from streamlet.checkpoint.storage import CheckpointStorage, RunRecord, resume_point
-from streamlet.errors import RestoreError, TransientError
+from streamlet.errors import RestoreError, TransientError, first_lines
 
 _log = logging.getLogger("streamlet.job")
 
@@ -34,6 +35,7 @@ class RunRecorder:
         if not self._is_recorded:
             return []
         self._earlier = earlier = self._storage.earlier_runs()
+        self._sync_savepoints()
         if earlier:
             # The clock may have jumped back since: this run is the latest all the same.
             after_ms = earlier[-1].started_ms + 1
@@ -43,6 +45,17 @@ class RunRecorder:
         self._record.uid_map = dict(uid_map)
         self._storage.write_run(self._record)
         return [record.id for record in earlier]
+
+    def _sync_savepoints(self) -> None:
+        """What is spared for a savepoint of an earlier run must not be left when that is lost.
+
+        A killed process may not have synced it, and a loss of power would take it back.
+        """
+        for record in self._earlier:
+            for _, path in record.savepoints:
+                if self._is_there(path):
+                    with suppress(OSError):  # it was not told of, or it was synced then
+                        self._disk.sync_directory(Path(path))
 
     def on_checkpoint(self, checkpoint_id: int) -> None:
         """The first one is recorded, so that a later loss of all of them is noticed.
@@ -81,6 +94,10 @@ class RunRecorder:
         self._has_noted = False
         if self._is_recorded:
             self._storage.write_run(self._record)
+
+    def on_failed(self, error: Exception) -> None:
+        """Kept for whoever asks later why there is no such job any more."""
+        self._record.failure = first_lines(error)
 
     def on_refused(self, has_recovered_sinks: bool) -> None:
         """A restore was refused: a run that never began leaves no trace.

@@ -14,7 +14,7 @@ from streamlet.checkpoint.manifest import ScopedFile
 from streamlet.checkpoint.pending import OperatorAck, TaskAck, TaskId
 from streamlet.checkpoint.state_files import StateFiles
 from streamlet.elements import Barrier
-from streamlet.errors import FatalError, TransientError, note_place
+from streamlet.errors import FatalError, TransientError, note_place, with_place
 from streamlet.operators.operator import OperatorSnapshot
 from streamlet.runtime.messages import DeclineCheckpoint, ToCoordinator
 from streamlet.state.log import Generation, StateLog
@@ -145,9 +145,9 @@ class SnapshotWriter:
         self._tell(TaskAck(self._task, checkpoint_id, self._acks(snapshots, files)))
 
     def _decline(self, checkpoint_id: int, error: Exception, *, is_final: bool) -> None:
-        _log.warning("checkpoint %d failed in task %s: %s", checkpoint_id, self._task, error)
+        note_place(error, f"in task {self._task}")
         final = error if is_final else None
-        self._tell(DeclineCheckpoint(self._task, checkpoint_id, str(error), final))
+        self._tell(DeclineCheckpoint(self._task, checkpoint_id, with_place(error), final))
 
     async def _spill(self, frozen: Frozen | None) -> None:
         try:

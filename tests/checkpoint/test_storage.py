@@ -158,13 +158,38 @@ def test_sweep_touches_only_runs_that_are_sure_to_be_over(tmp_path: Path) -> Non
     assert [names(run.state) for run in runs] == [[], ["1-left.parquet"], []]
 
 
-def test_sweep_spares_a_run_of_which_it_cannot_read_what_is_needed(tmp_path: Path) -> None:
-    storage = storage_of(tmp_path)
-    directory = add_checkpoint(storage, 3, "3-kept.parquet")
+def test_sweep_leaves_a_run_alone_whose_manifest_is_damaged_and_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stopped there, and leftovers of all later runs stayed for ever; it is said once."""
+    damaged, later = storage_of(tmp_path, "damaged"), storage_of(tmp_path, "later")
+    directory = add_checkpoint(damaged, 3, "3-kept.parquet")
     (directory / "manifest.json").write_bytes(b"damaged")
-    with pytest.raises(RestoreError, match="damaged"):
-        storage.sweep()
-    assert names(storage.state) == ["3-kept.parquet"]
+    storage = storage_of(tmp_path, "this")
+    for run in (damaged, later, storage):
+        (run.state / "4-left.parquet").write_bytes(b"rows")
+    for _ in range(2):
+        storage.sweep(["damaged", "later"])
+    assert names(damaged.state) == ["3-kept.parquet", "4-left.parquet"]
+    assert names(later.state) == names(storage.state) == []
+    (told,) = caplog.messages
+    assert "files of run damaged are left alone" in told
+    assert str(directory / "manifest.json") in told
+
+
+def test_retention_with_a_damaged_manifest_removes_no_file_and_forgets_no_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, storage = storage_of(tmp_path, "first"), storage_of(tmp_path, "second")
+    add_checkpoint(first, 1, "1-base.parquet")
+    directory = add_checkpoint(storage, 3, "3-base.parquet")
+    (storage.state / "2-old.parquet").write_bytes(b"rows")
+    (directory / "manifest.json").write_bytes(b"damaged")
+    for _ in range(2):
+        storage.retain(1, ["first"])
+    assert names(storage.state) == ["2-old.parquet", "3-base.parquet"]
+    assert names(first.run) == ["chk-1", "state"]
+    assert len(caplog.messages) == 1
 
 
 def test_retention_with_fewer_checkpoints_than_are_kept_removes_none(tmp_path: Path) -> None:

@@ -104,6 +104,19 @@ def test_status_of_a_past_job(past_job: str, capsys: Captured) -> None:
     )
 
 
+def test_status_of_a_failed_job_says_why(home: Path, past_job: str, capsys: Captured) -> None:
+    record = home / "checkpoints" / "bids" / past_job / "run.json"
+    failure = "OSError: no route\nin operator 'out'"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"failure": failure}))
+    assert main(["status", "bids"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  OSError: no route",
+        "  in operator 'out'",
+    ]
+    assert main(["status", "bids", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["failure"] == failure
+
+
 def test_watching_ends_with_the_job(
     fake_job: FakeJob,
     status: dict[str, Any],

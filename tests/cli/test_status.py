@@ -29,6 +29,12 @@ def test_restarts_and_failed_checkpoints_show(status: dict[str, Any]) -> None:
     assert checkpoint_words(status) == "no checkpoint yet, 3 failed"
 
 
+def test_commit_that_is_tried_again_shows_with_its_error(status: dict[str, Any]) -> None:
+    assert "commit" not in job_line({**status, "commit_failure": None})
+    told = job_line({**status, "commit_failure": "in operator 'out': OSError: gone (try 2 of 11)"})
+    assert "commit is being tried again in operator 'out': OSError: gone (try 2 of 11)" in told
+
+
 def test_event_time_before_the_first_watermark_and_after_the_last(status: dict[str, Any]) -> None:
     operator = status["operators"][0]
     assert lag_words({**operator, "watermark_ms": None, "watermark_lag_ms": None}) == "-"

@@ -98,6 +98,9 @@ def test_a_failed_job_goes_on_when_its_cause_is_mended(
     assert "does not match format" in err
     assert "_strptime.py" not in err, "the lines of libraries are not the user's"
     assert "go on with: streamlet run --resume" in err
+    told = streamlet("status", NAME).out
+    assert "failed at" in told
+    assert "does not match format" in told
     logs.mend()
     with running(streamlet, logs, "--resume", *words) as job:
         streamlet.wait_for(NAME, job, read=logs.count - 5_000)

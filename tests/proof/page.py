@@ -56,6 +56,7 @@ class Figures:
             ("full disks, flipped bits", f"{total.full_disks:,}, {total.flips:,}"),
             ("savepoints", f"{total.savepoints:,}"),
             ("restores refused for damaged files", f"{total.refused:,}"),
+            ("restores refused for discarded output", f"{total.turned_away:,}"),
             ("kills of real processes", f"{self.kills['kills']:,} in {self.kills['runs']:,} runs"),
             ("records checked", f"{total.records + int(self.kills['records_checked']):,}"),
             ("divergences", f"{self.divergences}"),

@@ -10,6 +10,7 @@ import pytest
 
 from streamlet.checkpoint import manifest, row_files, storage
 from streamlet.checkpoint.disk import Disk
+from streamlet.checkpoint.history import RunHistory
 from streamlet.checkpoint.manifest import FileEntry, OperatorEntry, ScopedFile
 from streamlet.checkpoint.restore import KeyedShare
 from streamlet.checkpoint.state_files import StateFiles
@@ -144,6 +145,16 @@ def output_of_a_savepoint_is_rolled_back(patch: Patch) -> None:
 def savepoint_is_not_recorded(patch: Patch) -> None:
     """The next process then does not know whose output it must spare."""
     patch.setattr(RunRecorder, "on_savepoint", lambda self, checkpoint_id, directory: None)
+
+
+def history_is_not_kept(patch: Patch) -> None:
+    """What another attempt's savepoint has shown then passes for the own past, by its number."""
+    patch.setattr(RunHistory, "up_to", lambda self, checkpoint_id: [])
+
+
+def discarded_output_is_forgotten(patch: Patch) -> None:
+    """A savepoint that counts on it can then be restored, and does not write it again."""
+    patch.setattr(CommitJournal, "discarded", lambda self: {})
 
 
 def older_checkpoint_is_resumed(patch: Patch) -> None:

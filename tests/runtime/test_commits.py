@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streamlet.errors import FatalError, InternalError, TransientError
-from streamlet.runtime.commits import CommitRetries, Committer, commit_with_retries
+from streamlet.runtime.commits import CommitFailure, CommitRetries, Committer, commit_with_retries
 from streamlet.sink import Sink, SinkWriter, WriterContext
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import environment
@@ -39,8 +39,8 @@ class Sleeps:
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
+    async def __call__(self, failure: CommitFailure) -> None:
+        self.seconds.append(failure.delay_ms / 1_000)
 
 
 def commit(sink: FailingSink, retries: CommitRetries, sleeps: Sleeps) -> None:
@@ -101,7 +101,7 @@ def test_a_cancelled_wait_tries_nothing_more() -> None:
     async def cancel_while_waiting() -> None:
         waiting = asyncio.Event()
 
-        async def sleep(seconds: float) -> None:
+        async def sleep(failure: CommitFailure) -> None:
             waiting.set()
             await asyncio.Event().wait()
 
@@ -115,19 +115,20 @@ def test_a_cancelled_wait_tries_nothing_more() -> None:
     assert len(sink.tries) == 1
 
 
-def test_job_that_is_to_end_does_not_wait_for_the_next_try() -> None:
-    """The checkpoint is durable: whoever resumes commits it again."""
-    sink = FailingSink(OSError("later"))
+def test_the_failure_is_known_between_two_tries_and_forgotten_after_them() -> None:
+    sink, told = FailingSink(OSError("later"), OSError("busy")), list[str]()
     env = environment()
-    env.from_collection([1]).sink_to(sink).uid("out")
+    env.from_collection([1]).sink_to(sink).name("out").uid("out")
     plan = env.get_execution_plan()
     env.graph.forget_executed()
-    committer = Committer(CommitRetries(limit=10, first_delay_ms=3_600_000))
 
-    async def commit_and_end() -> None:
-        committer.end_soon()
-        await committer.commit(plan, {"out": ["a"]})
+    async def pause(failure: CommitFailure) -> None:
+        told.append(str(committer.failure))
 
-    with pytest.raises(TransientError, match="is to end"):
-        asyncio.run(commit_and_end())
-    assert sink.tries == [["a"]]
+    committer = Committer(CommitRetries(limit=10), pause)
+    asyncio.run(committer.commit(plan, {"out": ["a"]}))
+    assert told == [
+        "in operator 'out': OSError: later (try 1 of 11)",
+        "in operator 'out': OSError: busy (try 2 of 11)",
+    ]
+    assert committer.failure is None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -16,6 +19,8 @@ from streamlet.checkpoint.operator_state import read_operator_state
 from streamlet.checkpoint.row_files import read_file
 from streamlet.connectors.datagen import DataGenSource
 from streamlet.errors import FatalError, TransientError
+from streamlet.runtime.job import Job
+from streamlet.runtime.machine import this_machine
 from streamlet.sink import Sink, SinkWriter, WriterContext
 from streamlet.testing import ListSink
 from tests.runtime.pipelines import (
@@ -236,3 +241,49 @@ def test_output_that_cannot_be_made_durable_fails_a_job_that_may_not_restart() -
     with pytest.raises(TransientError, match="the disk is full"):
         env.execute("failing")
     assert sink.committed.values == []
+
+
+class FullOnce(RealDisk):
+    """There is no space for one file of keyed state."""
+
+    is_full = True
+
+    def create(self, path: Path) -> BinaryIO:
+        if self.is_full and path.parent.name == "state":
+            self.is_full = False
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().create(path)
+
+
+@pytest.mark.parametrize("tolerated", [0, 5])
+def test_failed_checkpoint_is_told_once(caplog: pytest.LogCaptureFixture, tolerated: int) -> None:
+    """By the task, by the coordinator, and by the restart if there was one: it was three times."""
+    partitions, sink = records_of(1, 24), GatedListSink()
+
+    async def run() -> None:
+        env = environment(execution__checkpointing__tolerable_failed_checkpoints=tolerated)
+        totals_pipeline(env, SteppedSource(partitions, sink.gate), sink)
+        request = env._request(env.config, "totals", None, is_recorded=False)
+        job = Job(request, replace(this_machine(), disk=FullOnce()))
+        await job.prepare()
+        assert (await job.run()).restarts == (tolerated == 0)
+
+    with caplog.at_level(logging.INFO, "streamlet"):
+        asyncio.run(run())
+    assert sorted(sink.values) == totals_of(partitions)
+    (told,) = [text for text in caplog.messages if "No space left" in text]
+    assert "checkpoint 1 failed: " in told
+    assert "tolerated are 5" in told if tolerated else "restarting in" in told
+
+
+def test_output_that_cannot_be_made_durable_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    may_sync = threading.Event()
+    may_sync.set()
+    sink = SlowSync(may_sync, failures=2)
+    env = environment()
+    env.from_source(DataGenSource(lambda index: index, count=100, rate=2_000)).sink_to(sink)
+    with caplog.at_level(logging.INFO, "streamlet"):
+        env.execute("declining")
+    told = [text for text in caplog.messages if "the disk is full" in text]
+    assert len(told) == 2
+    assert all("restarting in" in text and "in task (0, 0)" in text for text in told)

@@ -375,3 +375,14 @@ def test_home_that_can_hold_no_files_is_a_mistake_in_the_settings(
     endless(env, ListSink())
     with pytest.raises(ConfigError, match=r"(?s)no place for its files.*STREAMLET_HOME"):
         env.execute("homeless")
+
+
+def test_why_a_job_failed_is_on_record(home: Path) -> None:
+    """Its terminal may be closed long since."""
+    env = environment(restart_strategy__type="none")
+    env.from_collection([4, 0]).map(lambda value: 8 // value).name("share").sink_to(ListSink())
+    with pytest.raises(ZeroDivisionError):
+        env.execute("failing")
+    failure = run_record(home, "failing")["failure"]
+    assert failure.splitlines()[0] == "ZeroDivisionError: integer division or modulo by zero"
+    assert "'share'" in failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,24 @@ def recorder(storage: CheckpointStorage) -> RunRecorder:
 
 def record_of(storage: CheckpointStorage) -> RunRecord:
     return read_run(RealDisk(), storage.run)
+
+
+def test_why_a_run_failed_is_on_record(storage: CheckpointStorage, recorder: RunRecorder) -> None:
+    error = OSError("no route")
+    error.add_note("in operator 'out'")
+    recorder.on_failed(error)
+    recorder.end("FAILED", 2, None, keeps_checkpoints=True)
+    assert record_of(storage).failure == "OSError: no route\nin operator 'out'"
+
+
+def test_record_of_an_older_version_has_no_failure(
+    storage: CheckpointStorage, recorder: RunRecorder
+) -> None:
+    path = storage.run / "run.json"
+    written = json.loads(path.read_text())
+    del written["failure"], written["sha256"]
+    path.write_text(json.dumps(written))
+    assert record_of(storage).failure is None
 
 
 def test_refused_run_leaves_no_trace(storage: CheckpointStorage, recorder: RunRecorder) -> None:

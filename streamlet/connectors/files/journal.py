@@ -9,27 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.output import writing
+from streamlet.connectors.files.ranges import ByRun, Ranges, joined, minus, united
 from streamlet.errors import FatalError
 
 JOURNAL_NAME: Final = ".streamlet.committed"
 _VERSION: Final = 1
 
-Ranges: TypeAlias = list[tuple[int, int]]
-"""Checkpoint ids from first to last, both included; ascending, one range per attempt."""
 
-
-class _Content(msgspec.Struct):
+class _Content(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the file holds, as JSON."""
 
     version: int
     runs: dict[str, Ranges]
     """By run id, the checkpoints whose commit has begun."""
+    discarded: dict[str, Ranges] = {}
+    """Those that were committed, and discarded by who went back further."""
+    beside: dict[str, dict[str, Ranges]] = {}
+    """By run id, what earlier runs had committed when it began without knowing of it."""
 
 
 class CommitJournal:
@@ -54,18 +56,30 @@ class CommitJournal:
     def __init__(self, disk: FileDisk, directory: Path) -> None:
         self._disk = disk
         self._path = directory / JOURNAL_NAME
-        self._runs: dict[str, Ranges] | None = None
+        self._content: _Content | None = None
         self._last: tuple[str, int] | None = None
         """The run and checkpoint this attempt committed last."""
 
     def holds(self, run_id: str, checkpoint_id: int) -> bool:
         """Whether the commit of this checkpoint of this run has begun."""
-        return any(first <= checkpoint_id <= last for first, last in self._read().get(run_id, ()))
+        ranges = self._read().runs.get(run_id, ())
+        return any(first <= checkpoint_id <= last for first, last in ranges)
 
-    def latest(self, run_ids: Collection[str]) -> int:
-        """The latest checkpoint that one of the runs began to commit; 0: none."""
-        runs = self._read()
-        return max((runs[run][-1][1] for run in run_ids if run in runs), default=0)
+    def committed(self) -> ByRun:
+        """The checkpoints whose commit has begun, but for those that were discarded."""
+        return self._read().runs
+
+    def discarded(self) -> ByRun:
+        """The checkpoints whose output was there once, and was discarded."""
+        return self._read().discarded
+
+    def beside(self, run_ids: Collection[str]) -> ByRun:
+        """What one of these runs found when it began, and has lived with since."""
+        found: ByRun = {}
+        for run, known in self._read().beside.items():
+            if run in run_ids:
+                found = united(found, known)
+        return found
 
     def begin_attempt(self) -> None:
         """What was prepared so far and not committed has been rolled back."""
@@ -80,23 +94,41 @@ class CommitJournal:
         if self._last is not None and self._last[0] == run_id:
             first = min(first, self._last[1] + 1)
         self._last = (run_id, last)
-        runs = self._read()
-        known = runs.get(run_id, [])
+        content = self._read()
+        known = content.runs.get(run_id, [])
         if not any(start <= first and last <= end for start, end in known):
-            self._write(runs | {run_id: _joined([*known, (first, last)])})
+            runs = content.runs | {run_id: joined([*known, (first, last)])}
+            self._write(msgspec.structs.replace(content, runs=runs))
 
-    def take_back(self, run_ids: Collection[str], checkpoint_id: int) -> None:
-        """Durably forgets what these runs committed after the checkpoint."""
-        runs = self._read()
-        kept = {
-            run: _up_to(ranges, checkpoint_id) if run in run_ids else ranges
-            for run, ranges in runs.items()
-        }
-        if kept != runs:
-            self._write({run: ranges for run, ranges in kept.items() if ranges})
+    def discard(self, output: ByRun) -> None:
+        """Durably notes that this output does not count any more; before it is removed."""
+        content = self._read()
+        self._write(
+            msgspec.structs.replace(
+                content,
+                runs=minus(content.runs, output),
+                discarded=united(content.discarded, output),
+            )
+        )
 
-    def _read(self) -> dict[str, Ranges]:
-        if self._runs is None:
+    def live_with(self, run_id: str, output: ByRun, lost: ByRun, needed: Collection[str]) -> None:
+        """Durably notes that this run goes on beside such output, and without what is lost.
+
+        What other runs began beside is forgotten, unless they are among the needed ones.
+        """
+        content = self._read()
+        known = united(content.beside.get(run_id, {}), output)
+        kept = {run: found for run, found in content.beside.items() if run in needed}
+        self._write(
+            msgspec.structs.replace(
+                content,
+                discarded=minus(content.discarded, lost),
+                beside=kept | ({run_id: known} if known else {}),
+            )
+        )
+
+    def _read(self) -> _Content:
+        if self._content is None:
             # Read once: the directory is locked, so nobody else writes it.
             with writing(self._path):
                 exists = self._disk.exists(self._path)
@@ -105,10 +137,10 @@ class CommitJournal:
                     # A process killed between rename and sync leaves a journal that a loss of
                     # power would take back, after this one has relied on it.
                     self._disk.sync_directory(self._path.parent)
-            self._runs = self._parse(content) if exists else {}
-        return self._runs
+            self._content = self._parse(content) if exists else _Content(_VERSION, {})
+        return self._content
 
-    def _parse(self, content: bytes) -> dict[str, Ranges]:
+    def _parse(self, content: bytes) -> _Content:
         try:
             parsed = msgspec.json.decode(content, type=_Content)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -121,30 +153,15 @@ class CommitJournal:
                 f"{self._path}: expected version {_VERSION}, got {parsed.version}; a newer "
                 "streamlet wrote it: run the job with that one"
             )
-        return parsed.runs
+        return parsed
 
-    def _write(self, runs: dict[str, Ranges]) -> None:
+    def _write(self, content: _Content) -> None:
         """Whole and durable, or not at all: a crash leaves the old one or the new one."""
         scratch = self._path.with_name(f"{JOURNAL_NAME}.inprogress")
         with writing(self._path):
             with self._disk.create(scratch) as file:
-                file.write(msgspec.json.encode(_Content(_VERSION, runs)))
+                file.write(msgspec.json.encode(content))
                 self._disk.sync(file)
             self._disk.rename(scratch, self._path)
             self._disk.sync_directory(self._path.parent)
-        self._runs = runs
-
-
-def _joined(ranges: Ranges) -> Ranges:
-    """The same ids in as few ranges as can be."""
-    joined: Ranges = []
-    for first, last in sorted(ranges):
-        if joined and first <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
-        else:
-            joined.append((first, last))
-    return joined
-
-
-def _up_to(ranges: Ranges, checkpoint_id: int) -> Ranges:
-    return [(first, min(last, checkpoint_id)) for first, last in ranges if first <= checkpoint_id]
+        self._content = content

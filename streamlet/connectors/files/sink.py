@@ -6,14 +6,15 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from streamlet.connectors.files.commit import Commit
 from streamlet.connectors.files.disk import REAL_DISK, FileDisk
 from streamlet.connectors.files.encoders import CsvEncoder, JsonLinesEncoder
 from streamlet.connectors.files.fields import checked_schema
 from streamlet.connectors.files.journal import CommitJournal
-from streamlet.connectors.files.output import DirectoryLock, remove, sync_directories
+from streamlet.connectors.files.later_output import Found, LaterOutput
+from streamlet.connectors.files.output import DirectoryLock, remove
 from streamlet.connectors.files.parquet_parts import ParquetParts
 from streamlet.connectors.files.part_names import (
     run_and_checkpoint_of,
@@ -22,7 +23,6 @@ from streamlet.connectors.files.part_names import (
 from streamlet.connectors.files.partitions import PartitionBy, Partitions
 from streamlet.connectors.files.parts import PartFormat, TextParts
 from streamlet.connectors.files.writer import FileSinkWriter, Place, Rolling
-from streamlet.errors import RestoreError
 from streamlet.sink import RestoreContext, Sink, SinkWriter, WriterContext
 from streamlet.units import Duration
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LOG: Final = logging.getLogger("streamlet")
-_SHOWN_FILES: Final = 5
-
-_Found: TypeAlias = tuple[Path, str, int]
-"""A file of a sink: (path, run id, checkpoint id)"""
 
 
 class FileSink(Sink[Any]):
@@ -159,10 +155,9 @@ class FileSink(Sink[Any]):
             Commit(self._disk, self._directory, self._journal, committables).run()
 
     def check_restore(self, ctx: RestoreContext, committables: Sequence[Any]) -> None:
-        """Locks the directory; refuses later output, and files that are gone."""
+        """Locks the directory; refuses output that the checkpoint does not know, and lost files."""
         self._take_directory()
-        if ctx.later_output == "refuse":
-            self._refuse_later_output(_later(self._output()[0], ctx), ctx)
+        self._later_output(self._output()[0], ctx).check()
         if committables:
             Commit(self._disk, self._directory, self._journal, committables).check_restore()
 
@@ -175,13 +170,9 @@ class FileSink(Sink[Any]):
         self._take_directory()
         self._journal.begin_attempt()
         visible, hidden = self._output()
-        later = _later(visible, ctx)
-        if ctx.later_output == "refuse":
-            self._refuse_later_output(later, ctx)
-        if ctx.later_output == "discard":
-            remove(self._disk, later)
-            sync_directories(self._disk, sorted({path.parent for path in later}))
-            self._journal.take_back(list(ctx.run_ids), ctx.checkpoint_id)
+        later = self._later_output(visible, ctx)
+        later.check()
+        later.settle()
         left = [
             path
             for path, run_id, opened_for in hidden
@@ -197,15 +188,18 @@ class FileSink(Sink[Any]):
                 strangers[0].name,
             )
 
+    def _later_output(self, visible: Sequence[Found], ctx: RestoreContext) -> LaterOutput:
+        return LaterOutput(self._disk, self._directory, self._journal, visible, ctx)
+
     def _take_directory(self) -> None:
         """Keeps other jobs out; what they may have noted meanwhile is read anew."""
         if self._lock.acquire():
             self._journal = CommitJournal(self._disk, self._directory)
 
-    def _output(self) -> tuple[list[_Found], list[_Found]]:
+    def _output(self) -> tuple[list[Found], list[Found]]:
         """The visible files with their checkpoints, and the hidden ones: see `part_names`."""
-        visible: list[_Found] = []
-        hidden: list[_Found] = []
+        visible: list[Found] = []
+        hidden: list[Found] = []
         for path in self._files():
             if (known := run_and_checkpoint_of(path.name)) is not None:
                 visible.append((path, *known))
@@ -223,46 +217,6 @@ class FileSink(Sink[Any]):
                 else:
                     yield path
 
-    def _refuse_later_output(self, later: list[Path], ctx: RestoreContext) -> None:
-        if later:
-            raise self._later_output(later, ctx.checkpoint_id)
-        committed = self._journal.latest(ctx.run_ids)
-        # A new start after all output was taken is how a job is run once a day.
-        if 0 < ctx.checkpoint_id < committed:
-            raise RestoreError(
-                f"{self._directory} had output of this job up to checkpoint {committed}, which "
-                "was moved away since, and the job\nwould go on from checkpoint "
-                f"{ctx.checkpoint_id} and write the records after it again:\n"
-                "  --resume goes on from the latest checkpoint instead;\n"
-                "  --discard-later-output says that what was taken does not count;\n"
-                "  --keep-later-output goes on, and these records are there twice"
-            )
-
-    def _later_output(self, later: list[Path], checkpoint_id: int) -> RestoreError:
-        shown = "\n".join(f"  {path.relative_to(self._directory)}" for path in later[:_SHOWN_FILES])
-        more = f"\n  and {len(later) - _SHOWN_FILES} more" if len(later) > _SHOWN_FILES else ""
-        files = "1 file" if len(later) == 1 else f"{len(later)} files"
-        if checkpoint_id:
-            found = f"{files} newer than checkpoint {checkpoint_id}, from which it would go on"
-        else:
-            found = f"{files} of its earlier runs, and it would start from the beginning"
-        return RestoreError(
-            f"{self._directory} already holds output of this job: {found}\n"
-            f"and write these records again:\n{shown}{more}\n"
-            "  --resume goes on from the latest checkpoint instead;\n"
-            "  --discard-later-output removes these files;\n"
-            "  --keep-later-output leaves them, and their records are there twice"
-        )
-
     def close(self) -> None:
         """Gives the output directory back to other jobs."""
         self._lock.release()
-
-
-def _later(visible: Sequence[_Found], ctx: RestoreContext) -> list[Path]:
-    """The job's own output that is newer than the restored checkpoint."""
-    return [
-        path
-        for path, run_id, checkpoint_id in visible
-        if run_id in ctx.run_ids and checkpoint_id > ctx.checkpoint_id
-    ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from streamlet.errors import RestoreError
-from streamlet.sink import RestoreContext
+from streamlet.sink import RestoreContext, Span
 from streamlet.testing.connectors.attempts import SinkAttempt, SinkCheckpoint
 from streamlet.testing.connectors.breach import (
     ContractBroken,
@@ -44,7 +44,7 @@ class SinkContract(ABC):
     """At least once: records may be visible early, and again after a crash."""
 
     tells_later_output = False
-    """Whether `recover` refuses or discards output that is newer than the checkpoint."""
+    """Whether `recover` refuses or discards output that `RestoreContext.includes` does not."""
 
     @abstractmethod
     def make_place(self) -> SinkPlace:
@@ -244,10 +244,37 @@ class SinkContract(ABC):
             self._go_back(place, checkpoints[0], choice)
             self._check(place, f"gone back with {choice!r}", visible, run)
 
-    def _go_back(self, place: SinkPlace, checkpoint: SinkCheckpoint, choice: str) -> None:
+    def test_output_of_another_savepoint_is_later_output_too(self) -> None:
+        """SNK-3: attempts that parted know nothing of each other, whichever number is higher."""
+        if not self.tells_later_output:
+            return
+        for choice, visible in (("refuse", 2), ("discard", 4)):
+            place, savepoints = self.make_place(), []
+            for number, stop in ((1, 2), (2, 4)):
+                context = RestoreContext(0, ["r1"], savepoints=[("r1", 1)])
+                run = SinkAttempt(place.make_sink(), first_id=number, context=context)
+                run.write(self.records[:stop])
+                savepoints.append(run.prepare())
+                run.sync()
+                run.kill()
+            context = RestoreContext(1, ["r1", "r2"], savepoints=[("r1", 2)])
+            SinkAttempt(place.make_sink(), ["r1", "r2"], savepoints[0], context=context).kill()
+            self._go_back(place, savepoints[1], choice, [("r1", 2, 2)])
+            what = f"gone to another savepoint with {choice!r}"
+            self._compare(place, what, self.records[:visible], self.records)
+
+    def _go_back(
+        self,
+        place: SinkPlace,
+        checkpoint: SinkCheckpoint,
+        choice: str,
+        history: Sequence[Span] = (),
+    ) -> None:
         sink = place.make_sink()
         try:
-            context = RestoreContext(checkpoint.checkpoint_id, ["r1", "r2"], choice)
+            context = RestoreContext(
+                checkpoint.checkpoint_id, ["r1", "r2"], choice, history=history
+            )
             again = SinkAttempt(sink, ["r1", "r2"], checkpoint, first_id=9, context=context)
             again.close()
         except RestoreError:

@@ -21,7 +21,15 @@ ASKED: Final = 0.25
 CRASHED_AFTER_ASK: Final = 0.8
 RARE: Final = 4
 RARE_AFTER_ASK: Final = 0.6
+COMMITS_AFTER_ASK: Final = 0.3
+FILES: Final = (1, 2, 3, 5, 8, 13, 21)
+"""Of which file of a commit; the checkpoint that is pending has its own."""
+_COMMITS: Final = ("-sink-commit", "-file-rename", "-journal-rename", "-complete-message")
+"""Points around the commit of a checkpoint, which every wish but "cancel" leads to."""
 FROM_SAVEPOINT: Final = 0.5
+SAVEPOINTS_BACK: Final = (0, 0, 1, 2)
+PARTED: Final = 0.1
+"""How many seeds go from one savepoint to the other."""
 LOSES_NOTICES: Final = 0.3
 IN_ROCKSDB: Final = 0.2
 SLOW: Final = 0.08
@@ -108,7 +116,10 @@ class Draws:
         random = Random(f"fates of {seed}")
         count = random.randint(1, MAX_CRASHES)
         last = Fate(parallelism=random.choice(self._parallelisms))
-        return [*(self._fate(random, count, number > 0) for number in range(count)), last]
+        fates = [self._fate(random, count, number > 0) for number in range(count)]
+        if random.random() < PARTED:
+            fates = list(_parted(random, fates))
+        return [*fates, last]
 
     def _fate(self, random: Random, count: int, has_earlier: bool) -> Fate:
         """The more processes there are to be, the earlier each dies, so that all of them come."""
@@ -136,6 +147,7 @@ class Draws:
             asks=asks or way.asks,
             is_crash_after_ask=is_after_ask,
             is_from_savepoint=has_earlier and random.random() < FROM_SAVEPOINT,
+            savepoints_back=random.choice(SAVEPOINTS_BACK),
             loses_notices=random.random() < LOSES_NOTICES,
             full_disk=self._full_disk(random, count),
             is_slow=random.random() < SLOW,
@@ -153,6 +165,9 @@ class Draws:
 
     def _after_ask(self, random: Random, points: Sequence[str]) -> Crash:
         """Soon, and often at what a process comes by only when it ends or takes a savepoint."""
+        if random.random() < COMMITS_AFTER_ASK:
+            commits = [point for point in points if point.endswith(_COMMITS)]
+            return Crash(random.choice(commits), random.choice(FILES))
         rare = [point for point in points if self._passages[point] <= RARE]
         point = random.choice(rare if random.random() < RARE_AFTER_ASK else points)
         return Crash(point, random.choice((1, 1, 2)))
@@ -167,6 +182,27 @@ class Draws:
         if random.random() >= FLIPPED:
             return None
         return Flip(random.randrange(MAX_FILE), random.randrange(MAX_BIT))
+
+
+def _parted(random: Random, fates: Sequence[Fate]) -> Iterator[Fate]:
+    """Two die soon after a savepoint; those after them go back to one and to the other, in turns.
+
+    The second may have gone on from a checkpoint that is older than the first one's savepoint.
+    """
+    for number in (0, 1):
+        yield Fate(
+            Crash("before-manifest-create", random.choice((1, 2, 2, 3))),
+            has_power=random.random() < KILLED,
+            parallelism=fates[-1].parallelism,
+            asks=(Ask("savepoint", "before-checkpoint-complete-message", random.randint(1, 3)),),
+            is_crash_after_ask=True,
+            is_from_savepoint=number > 0 and random.random() < FROM_SAVEPOINT,
+            is_frequent=True,
+        )
+    back = random.randint(0, 1)
+    for fate in (*fates[1:], *fates[:1], *fates[-1:]):
+        yield replace(fate, is_from_savepoint=True, savepoints_back=back)
+        back = 1 - back
 
 
 def draw_crash(random: Random, points: Sequence[str], passages: Counter[str], parts: int) -> Crash:

@@ -79,6 +79,8 @@ class Fate:
     is_from_savepoint: bool = False
     """It begins with the latest savepoint, if that can still be used, and discards later output;
     otherwise with whatever `--resume` finds."""
+    savepoints_back: int = 0
+    """Then with one that is older than the latest by so many; the count goes round."""
     loses_notices: bool = False
     """What tasks are told of checkpoints is lost, late or doubled (CP-30 to CP-33)."""
     full_disk: FullDisk | None = None
@@ -93,7 +95,9 @@ class Fate:
         parts = [f"parallelism {self.parallelism}"]
         parts += ["frequent checkpoints"] if self.is_frequent else []
         parts += ["state in rocksdb"] if self.backend == "rocksdb" else []
-        parts += ["from the savepoint"] if self.is_from_savepoint else []
+        if self.is_from_savepoint:
+            older = f", {self.savepoints_back} before the latest" if self.savepoints_back else ""
+            parts.append(f"from the savepoint{older}")
         parts += [] if self.flip is None else [f"one bit flipped: {self.flip!r}"]
         parts += [f"error at {error}" for error in self.errors]
         parts += [str(ask) for ask in self.asks]

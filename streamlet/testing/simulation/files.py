@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from streamlet.connectors.files.part_names import run_and_checkpoint_of
+from streamlet.sink import Span
 from streamlet.testing.simulation.disk import SimulatedDisk
 from streamlet.testing.simulation.mounted_disk import OUTPUT
 
@@ -63,11 +64,13 @@ class VisibleFiles:
         """What readers have seen so far."""
         return frozenset(self._seen)
 
-    def forget(self, checkpoint_id: int, seen: frozenset[Path]) -> None:
-        """Of what had been seen, output later than this checkpoint was discarded, as asked for."""
+    def forget(self, history: Sequence[Span], seen: frozenset[Path]) -> None:
+        """Of what had been seen, output of other checkpoints was discarded, as asked for."""
         for path in seen & self._seen.keys():
             known = run_and_checkpoint_of(path.name)
-            if known is None or known[1] > checkpoint_id:
+            if known is None or not any(
+                run == known[0] and first <= known[1] <= last for run, first, last in history
+            ):
                 del self._seen[path]
 
     def check_kept(self) -> None:

@@ -37,7 +37,14 @@ def _simpler(schedule: list[Fate]) -> Iterator[list[Fate]]:
 def _plainer(fate: Fate) -> Iterator[Fate]:
     if fate.crash is not None:
         yield replace(fate, crash=None, has_power=False, is_crash_after_ask=False)
-    for name in ("full_disk", "flip", "is_slow", "loses_notices", "is_from_savepoint"):
+    for name in (
+        "full_disk",
+        "flip",
+        "is_slow",
+        "loses_notices",
+        "is_from_savepoint",
+        "savepoints_back",
+    ):
         yield from _without(fate, name)
     for asked in fate.asks:
         yield replace(fate, asks=tuple(ask for ask in fate.asks if ask != asked))

@@ -23,6 +23,8 @@ class Output:
     """Visible, in the order of the commits."""
     prepared: dict[Transaction, list[Any]] = field(default_factory=dict)
     """Durable, and not yet visible."""
+    discarded: set[Transaction] = field(default_factory=set)
+    """Committed once, and taken back by who went back further."""
     sent: dict[Transaction, list[Any]] = field(default_factory=dict)
     """Neither: a crash loses it."""
     writers: int = 0
@@ -48,15 +50,20 @@ class Output:
         self.committed[transaction] = self.prepared.pop(transaction)
 
     def check(self, ctx: RestoreContext) -> list[Transaction]:
-        """What was committed after the restored checkpoint and is to be discarded.
+        """What was committed that the restored checkpoint does not know, and is to be discarded.
 
-        RestoreError if it would come twice.
+        RestoreError if it would come twice, or if what the checkpoint counts on was discarded.
         """
-        later = [t for t in self.committed if t[0] in ctx.run_ids and t[2] > ctx.checkpoint_id]
+        later = [t for t in self.committed if t[0] in ctx.run_ids and not ctx.includes(t[0], t[2])]
         if later and ctx.later_output != "discard":
             raise RestoreError(
                 f"output of checkpoint {later[-1][2]} was committed, and the job is to go on from "
                 f"checkpoint {ctx.checkpoint_id}: it would come twice"
+            )
+        if gone := [t for t in self.discarded if ctx.includes(t[0], t[2])]:
+            raise RestoreError(
+                f"output of checkpoint {gone[0][2]} was discarded, and the job is to go on from "
+                f"checkpoint {ctx.checkpoint_id}, which counts on it"
             )
         return later
 
@@ -64,6 +71,7 @@ class Output:
         """Rolls back what earlier attempts prepared and no checkpoint or savepoint speaks of."""
         for transaction in self.check(ctx):
             del self.committed[transaction]
+            self.discarded.add(transaction)
         for transaction in list(self.prepared):
             run_id, _, checkpoint_id = transaction
             if run_id in ctx.run_ids and not ctx.is_spared(run_id, checkpoint_id):

@@ -62,6 +62,11 @@ class Process:
         """Runs the job; `on_savepoint` is given the path of each savepoint that was taken."""
         return self.loop.run_until_complete(self._run(prepare, on_savepoint))
 
+    @property
+    def has_recovered_sinks(self) -> bool:
+        """Whether later output has been discarded, if it was to be."""
+        return self.points.hits["before-deploy-message"] > 0
+
     def close(self) -> None:
         """Nothing of the process is left; what is collected later changes nothing."""
         self.points.is_dead = True

@@ -42,6 +42,8 @@ class SimulationReport:
     """Savepoints that a client was told of, those of stops included."""
     refused: int = 0
     """Seeds that ended with a restore that refused damaged files."""
+    turned_away: int = 0
+    """Processes that would not go back to a savepoint whose output was discarded."""
     flips: int = 0
     """Bits that were flipped in what a process was to restore."""
     full_disks: int = 0
@@ -57,6 +59,7 @@ class SimulationReport:
         self.passed += ended.hits
         self.savepoints += ended.savepoints
         self.refused += ended.is_refused
+        self.turned_away += ended.is_turned_away
         self.flips += ended.has_flipped
         self.full_disks += ended.was_full
         if fate.crash is not None and ended.has_crashed:
@@ -74,6 +77,7 @@ class SimulationReport:
         self.passed += other.passed
         self.savepoints += other.savepoints
         self.refused += other.refused
+        self.turned_away += other.turned_away
         self.flips += other.flips
         self.full_disks += other.full_disks
         self.records += other.records
@@ -89,7 +93,8 @@ class SimulationReport:
             f"{self.crashes.total()} crashes at {len(self.crashes)} of {len(CRASH_POINTS)} points "
             f"({len(self.passed)} passed), {self.errors.total()} errors, "
             f"{self.savepoints} savepoints, {self.full_disks} full disks, {self.flips} flips, "
-            f"{self.refused} refused, {self.records} records compared"
+            f"{self.refused} refused, {self.turned_away} turned away, "
+            f"{self.records} records compared"
         )
 
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final, TypeAlias
 
 from streamlet.api.environment import StreamExecutionEnvironment
-from streamlet.checkpoint.manifest import MANIFEST_NAME
+from streamlet.checkpoint.manifest import MANIFEST_NAME, read_manifest
 from streamlet.checkpoint.storage import CheckpointStorage
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.errors import ConfigError, RestoreError, TransientError
@@ -25,6 +25,7 @@ from streamlet.testing.simulation.leftovers import leftovers
 from streamlet.testing.simulation.mounted_disk import SAVEPOINTS
 from streamlet.testing.simulation.output import Output, SimulatedSink
 from streamlet.testing.simulation.process import Process
+from streamlet.testing.simulation.returns import Returns
 
 Build: TypeAlias = Callable[[StreamExecutionEnvironment, Sink[Any]], None]
 """Builds the pipeline under test; every process builds it anew."""
@@ -78,6 +79,8 @@ class Ended:
     """By crash point: how often it came by."""
     is_refused: bool = False
     """It would not restore what is damaged: the job has ended, without a wrong result."""
+    is_turned_away: bool = False
+    """It would not go back to a savepoint whose output was discarded: the job can be resumed."""
     savepoints: int = 0
     """How many savepoints its clients were told of."""
     has_flipped: bool = False
@@ -127,15 +130,8 @@ class World:
         self._config = {**SETTINGS, **config}
         self._now_s = START_S
         self._trace = hashlib.sha256()
-        self._savepoint: Path | None = None
-        """The latest one that a client was told of."""
+        self._returns = Returns()
         self._is_damaged = False
-        self._gone_back_to: Path | None = None
-        """The savepoint from which a process was last started."""
-        self._left: frozenset[str] = frozenset()
-        """The runs before that start, which may have begun with the same savepoint."""
-        self._discards = False
-        """A restore from a savepoint was begun and may not have discarded later output yet."""
         self._visible: VisibleFiles | None = None
         if files is not None:
             files.lay_out(self.disk)
@@ -160,12 +156,12 @@ class World:
             ended.result = result
             ended.is_finished = result.state == "FINISHED" and result.savepoint_path is None
             self._look()
-            self._go_back(seen)
+            self._go_back(process, ended, seen)
             if ended.is_finished:
                 self._check_finished(process)
         except (ProcessDeath, Exception) as error:
             self._after(error, process, ended)
-            self._go_back(seen)
+            self._go_back(process, ended, seen)
         finally:
             self._close(process)
         return ended
@@ -204,25 +200,26 @@ class World:
             **(FREQUENT if fate.is_frequent else {}),
         }
         request = self._prepare(config, self.output, process.points)
-        path = None
         earlier = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "").earlier_runs()
-        if fate.is_from_savepoint and self._savepoint is not None:
-            self._check_savepoint(self._savepoint)
-            if not self._discards:  # else one that died has gone back there already
-                self._left = frozenset(run.id for run in earlier)
-            path, self._discards, self._gone_back_to = str(self._savepoint), True, self._savepoint
+        savepoint = self._returns.way_out
+        if fate.is_from_savepoint:
+            savepoint = self._returns.savepoint(fate.savepoints_back)
+        if savepoint is not None:
+            self._check_savepoint(savepoint.path)
+            self._returns.begin(savepoint, earlier)
         return replace(
             request,
             name=JOB_NAME,
-            savepoint=path,
-            resume=path is None and bool(earlier),
-            later_output="discard" if self._discards else "refuse",
+            savepoint=None if savepoint is None else str(savepoint.path),
+            resume=savepoint is None and bool(earlier),
+            later_output="refuse" if self._returns.pending is None else "discard",
         )
 
     def _on_savepoint(self, path: str, ended: Ended) -> None:
-        self._savepoint = Path(path)
+        savepoint = Path(path)
         ended.savepoints += 1
-        self._check_savepoint(self._savepoint)
+        self._check_savepoint(savepoint)
+        self._returns.on_savepoint(savepoint, read_manifest(self.disk, savepoint).history)
 
     def _check_savepoint(self, path: Path) -> None:
         """Whoever was told of a savepoint relies on it, also after a loss of power."""
@@ -260,7 +257,10 @@ class World:
         has_failed = points.has_failed and isinstance(error, _FAILURES)
         if not ended.has_crashed:
             ended.is_refused = self._is_damaged and isinstance(error, RestoreError)
-            if not (ended.is_refused or has_failed):
+            if isinstance(error, RestoreError) and not ended.is_refused:
+                storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
+                ended.is_turned_away = self._returns.turn_away(storage.earlier_runs())
+            if not (ended.is_refused or ended.is_turned_away or has_failed):
                 raise error
         self._look()
         if ended.has_crashed and not process.fate.has_power:
@@ -268,23 +268,24 @@ class World:
             self._look()
         self.output.crash()
 
-    def _go_back(self, seen: frozenset[Path]) -> None:
-        """Readers forget what was discarded, once a run is on record that began further back."""
-        if not self._discards or self._gone_back_to is None:
+    def _go_back(self, process: Process, ended: Ended, seen: frozenset[Path]) -> None:
+        """Readers forget what was discarded, once a process has arrived where it was told to go.
+
+        Until then another savepoint may be gone back to, which counts on it.
+        """
+        pending = self._returns.pending
+        if pending is None:
             return
         storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
         try:
             runs = storage.earlier_runs()
         except RestoreError:
             return  # a damaged record: nothing can be resumed any more
-        if not any(
-            run.restored_from == str(self._gone_back_to) and run.id not in self._left
-            for run in runs
-        ):
-            self._discards = False
-        elif self._visible is not None:
-            # Savepoints' directories are named by run and checkpoint.
-            self._visible.forget(int(self._gone_back_to.name.rpartition("-")[2]), seen)
+        pending = self._returns.under_way(runs)
+        # After a refused restore nobody goes on: what was discarded on the way does not count.
+        is_over = process.has_recovered_sinks or ended.is_refused
+        if pending is not None and self._visible is not None and is_over:
+            self._visible.forget(pending.savepoint.history, seen)
 
     def _look(self) -> None:
         if self._visible is not None:
@@ -296,7 +297,7 @@ class World:
             self._visible.check_kept()
         # Who goes back leaves runs aside, which may still be restored by name. Who cannot record
         # the end keeps the final checkpoint. What a damaged manifest needs cannot be known.
-        if self._gone_back_to is not None or process.points.has_failed or self._is_damaged:
+        if self._returns.have_happened or process.points.has_failed or self._is_damaged:
             return
         storage = CheckpointStorage(self.disk, CHECKPOINTS, JOB_NAME, "")
         left = leftovers(self.disk, storage, SAVEPOINT_DIRECTORY / JOB_NAME)
@@ -304,8 +305,8 @@ class World:
 
     def _close(self, process: Process) -> None:
         loop, hits = process.loop, process.points.hits
-        if hits["before-deploy-message"]:
-            self._discards = False  # it has recovered its sinks
+        if process.has_recovered_sinks:
+            self._returns.arrive()
         self.disk.capacity_bytes = None
         self._now_s = loop.time() + self.random.random()
         self._trace.update(repr((loop.time(), sorted(hits.items()))).encode())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -187,12 +188,12 @@ class NoJournal(CommitJournal):
 class UnsyncedJournal(CommitJournal):
     """A planted bug: what is noted is not durable."""
 
-    def _write(self, runs: dict[str, list[tuple[int, int]]]) -> None:
+    def _write(self, content: Any) -> None:
         scratch = self._path.with_name("scratch")
         with self._disk.create(scratch) as file:
-            file.write(json.dumps({"version": 1, "runs": runs}).encode())
+            file.write(json.dumps({"version": 1, "runs": content.runs}).encode())
         self._disk.rename(scratch, self._path)
-        self._runs = runs
+        self._content = content
 
 
 @pytest.mark.parametrize("journal", [NoJournal, UnsyncedJournal])

@@ -117,7 +117,7 @@ def test_later_output_that_was_moved_away_is_refused_too(tmp_path: Path) -> None
     run.kill()
     take_all(tmp_path)
     sink = FileSink.json_lines(tmp_path)
-    with pytest.raises(RestoreError, match="up to checkpoint 2, which was moved away"):
+    with pytest.raises(RestoreError, match=r"\(run r1, checkpoint 2\),\nwhich was moved away"):
         sink.recover(RestoreContext(1, ["r1", "r2"]))
     sink.recover(RestoreContext(1, ["r1", "r2"], "keep"))
     sink.recover(RestoreContext(2, ["r1", "r2"]))
@@ -167,7 +167,7 @@ def test_a_damaged_journal_stops_the_job(tmp_path: Path, content: bytes) -> None
 def test_a_journal_of_a_newer_version_stops_the_job(tmp_path: Path) -> None:
     (tmp_path / JOURNAL_NAME).write_text('{"version":2,"runs":{}}')
     with pytest.raises(FatalError, match="expected version 1, got 2"):
-        CommitJournal(REAL_DISK, tmp_path).latest(["r1"])
+        CommitJournal(REAL_DISK, tmp_path).committed()
 
 
 def test_a_crash_while_the_journal_is_written_leaves_the_old_one(tmp_path: Path) -> None:

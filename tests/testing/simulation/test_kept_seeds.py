@@ -284,6 +284,23 @@ KEPT = [
         ],
     ),
     Kept(
+        "a savepoint whose writer was killed before its last sync was spared its output, and a "
+        "loss of power took it: nobody removed the hidden files any more",
+        file_to_file,
+        [2087],
+        [
+            Fate(
+                crash=Crash("before-savepoint-directory-sync", 1),
+                has_power=True,
+                parallelism=2,
+                asks=(Ask("savepoint", "before-task-ack-message", 2),),
+                is_slow=True,
+                loses_notices=True,
+            ),
+            Fate(crash=Crash("before-state-directory-remove", 1)),
+        ],
+    ),
+    Kept(
         "no defect but an expectation: an input that wakes up behind the others holds back nobody "
         "(WM-14), and when they had come to their end its last record was late, and called lost",
         union_with_idle_input,

@@ -112,10 +112,10 @@ def test_readers_see_files_that_stay_as_they_are() -> None:
     disk.remove(PART)
     with pytest.raises(AssertionError, match="gone"):
         visible.check_kept()
-    visible.forget(0, frozenset())  # seen only since: it was written afterwards
+    visible.forget([], frozenset())  # seen only since: it was written afterwards
     with pytest.raises(AssertionError, match="gone"):
         visible.check_kept()
-    visible.forget(0, visible.seen())
+    visible.forget([], visible.seen())
     visible.check_kept()
 
 

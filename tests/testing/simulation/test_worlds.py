@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,16 @@ from tests.testing.simulation.simulated_pipelines import (
 
 
 def world_of(
-    simulated: Simulated | SimulatedFiles, seed: int = 0, restart: str = "exponential-delay"
+    simulated: Simulated | SimulatedFiles,
+    seed: int = 0,
+    restart: str = "exponential-delay",
+    interval: str = "30ms",
 ) -> World:
-    config = {"parallelism.default": 2, "restart-strategy.type": restart}
+    config = {
+        "parallelism.default": 2,
+        "restart-strategy.type": restart,
+        "execution.checkpointing.interval": interval,
+    }
     if isinstance(simulated, SimulatedFiles):
         return World(from_file_build(simulated.build), seed, config, simulated.files)
     return World(from_build(simulated.build), seed, config)
@@ -145,6 +153,44 @@ def test_savepoint_outlives_a_restart_from_an_older_checkpoint(
     restored = world.run_process(Fate(is_from_savepoint=True))
     assert restored.hits["before-savepoint-manifest-read"]
     assert restored.is_finished
+    assert sorted(world.result()) == sorted(simulated.expected)
+
+
+GONE_BACK = Fate(Crash("before-deploy-message", 1), is_from_savepoint=True)
+"""It dies when its output is that of the latest savepoint."""
+TO_THE_FIRST = replace(GONE_BACK, savepoints_back=1)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "asked_at", "dead_after"), [(running_count(), 25, 20), (file_to_file(), 18, 12)]
+)
+def test_output_of_another_savepoint_is_no_part_of_one_with_a_higher_number(
+    simulated: Simulated | SimulatedFiles, asked_at: int, dead_after: int
+) -> None:
+    """Each was taken from the beginning of the input on: together they would give it twice."""
+    world = world_of(simulated, interval="1h")
+    asks, crash = (Ask("savepoint", "before-thread", asked_at),), Crash("before-thread", dead_after)
+    for _ in range(2):
+        ended = world.run_process(Fate(crash, asks=asks, is_crash_after_ask=True))
+        assert (ended.has_crashed, ended.savepoints) == (True, 1)
+    assert world.run_process(TO_THE_FIRST).has_crashed
+    assert world.result()
+    run(world, GONE_BACK, Fate())
+    assert sorted(world.result()) == sorted(simulated.expected)
+
+
+@pytest.mark.parametrize("simulated", [running_count(), file_to_file()])
+def test_savepoint_is_refused_whose_past_was_discarded_and_the_job_goes_on(
+    simulated: Simulated | SimulatedFiles,
+) -> None:
+    world = world_of(simulated)
+    for checkpoints in (1, 2):  # the second process goes on from before the first savepoint
+        asks = (Ask("savepoint", "before-checkpoint-complete-message", checkpoints),)
+        crash = Crash("before-manifest-create", checkpoints + 2)
+        assert world.run_process(Fate(crash, asks=asks, is_frequent=True)).savepoints == 1
+    assert world.run_process(TO_THE_FIRST).has_crashed
+    assert world.run_process(GONE_BACK).is_turned_away
+    run(world, Fate())
     assert sorted(world.result()) == sorted(simulated.expected)
 
 
