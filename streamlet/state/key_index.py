@@ -21,8 +21,12 @@ _PIECE: Final = 16_384
 """Places that are read at a time, so that what is made of them stays in a cache."""
 _EMPTY: Final = -1
 _REMOVED: Final = -2
-_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+_FIRST_MULTIPLIER: Final = 0x9E3779B97F4A7C15
 """The golden ratio of 64 bits: consecutive numbers are spread evenly over the upper bits."""
+_SECOND_MULTIPLIER: Final = 0xD6E8FEB86659FD93
+"""So are numbers with any fixed step, such as ids that begin with a time, once both halves of the
+first product are mixed."""
+_HALF: Final = 32
 _BITS: Final = 64
 _ALL_BITS: Final = 2**_BITS - 1
 _INT_RANGE: Final = range(-(2**63), 2**63)
@@ -178,8 +182,11 @@ class IntIndex:
 
     def _home(self, keys: Keys) -> Slots:
         """Where the search for each key begins."""
-        spread = keys.view(np.uint64) * np.uint64(_MULTIPLIER)
-        return (spread >> np.uint64(self._shift)).view(np.intp)
+        spread = keys.view(np.uint64) * np.uint64(_FIRST_MULTIPLIER)
+        spread ^= spread >> np.uint64(_HALF)
+        spread *= np.uint64(_SECOND_MULTIPLIER)
+        spread >>= np.uint64(self._shift)
+        return spread.view(np.intp)
 
     def _find(self, keys: Keys) -> Slots:
         """The place of each key, or ABSENT. Those that are removed are passed over."""
@@ -213,7 +220,9 @@ class IntIndex:
         if key.__class__ is not int or key not in _INT_RANGE:
             return ABSENT
         keys, slots = self._key_views, self._slot_views
-        place, last = (key * _MULTIPLIER & _ALL_BITS) >> self._shift, len(keys) - 1
+        spread = key * _FIRST_MULTIPLIER & _ALL_BITS
+        spread = (spread ^ spread >> _HALF) * _SECOND_MULTIPLIER & _ALL_BITS
+        place, last = spread >> self._shift, len(keys) - 1
         while (slot := slots[place]) != _EMPTY:
             if slot >= 0 and keys[place] == key:
                 return place
