@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_LINE_CHARACTERS: Final = 200
+_LINE_CHARACTERS: Final = 400
 _MESSAGE_LINES: Final = 4
 _NOTE_LINES: Final = 2
 
@@ -68,8 +68,7 @@ def note_place(error: BaseException, note: str) -> None:
 def one_line(error: BaseException) -> str:
     """Type and message on one line; never raises, whatever the error's own `__str__` does."""
     first, _, rest = _message(error).partition("\n")
-    if rest or len(first) > _LINE_CHARACTERS:
-        first = first[:_LINE_CHARACTERS] + "..."
+    first = _cut(first) + ("..." if rest else "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
@@ -79,7 +78,15 @@ def first_lines(error: BaseException) -> str:
     told = f"{type(error).__name__}: {message}" if message else type(error).__name__
     notes = "\n".join(getattr(error, "__notes__", []))
     lines = [*told.splitlines()[:_MESSAGE_LINES], *notes.splitlines()[:_NOTE_LINES]]
-    return "\n".join(line[:_LINE_CHARACTERS] for line in lines)
+    return "\n".join(map(_cut, lines))
+
+
+def _cut(line: str) -> str:
+    """The line without its middle if it is long: it often begins with a path, and ends with why."""
+    if len(line) <= _LINE_CHARACTERS:
+        return line
+    half = _LINE_CHARACTERS // 2
+    return f"{line[:half]}...{line[-half:]}"
 
 
 def _message(error: BaseException) -> str:
@@ -92,7 +99,7 @@ def _message(error: BaseException) -> str:
 def with_place(error: BaseException) -> str:
     """`one_line`, and the first of the notes behind it, which says where in the pipeline."""
     notes: list[str] = getattr(error, "__notes__", [])
-    place = notes[0].partition("\n")[0][:_LINE_CHARACTERS] if notes else ""
+    place = _cut(notes[0].partition("\n")[0]) if notes else ""
     return f"{one_line(error)} ({place})" if place else one_line(error)
 
 
