@@ -112,6 +112,30 @@ class TimerQueue:
                 return timestamp, keys
         return None
 
+    def pop_all_due(self, limit_ms: int, most: int) -> tuple[list[Any], int]:
+        """The keys of so many timers that are due, or of all, as `pop_due` gives them one by one.
+
+        And the time up to which no more are due: the limit, or that of the last one, at which there
+        may be others.
+        """
+        heap, keys_at, keys = self._heap, self._keys_at, list[Any]()
+        append = keys.append
+        while heap and (timestamp := heap[0]) <= limit_ms:
+            key = keys_at.get(timestamp, _ABSENT)
+            if key is _ABSENT or key is _NO_KEY or type(key) is _Keys or self._firing:
+                due = self.pop_due(limit_ms)
+                if due is None:
+                    break
+                timestamp, key = due
+            else:  # nearly always a timestamp has one
+                heapq.heappop(heap)
+                del keys_at[timestamp]
+                self._size -= 1
+            append(key)
+            if len(keys) == most:
+                return keys, timestamp
+        return keys, limit_ms
+
     def next_timestamp(self) -> int | None:
         """The earliest timer's timestamp; None: there is no timer."""
         heap = self._heap

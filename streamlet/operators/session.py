@@ -198,11 +198,10 @@ class SessionWindowOperator(Operator):
         self._watermark_ms = watermark_ms
         self._contents.set_watermark(watermark_ms)
         results = Results()
-        if self._column_sessions is None:
-            is_done = self._fire_due(watermark_ms, budget, results)
+        if isinstance(self._contents, AggContents) and not self._lateness_ms:
+            is_done = self._fire_together(watermark_ms, budget, results)
         else:
-            is_done = self._fire_columns(self._column_sessions, watermark_ms, budget, results)
-        self._fire_gathered(results)
+            is_done = self._fire_due(watermark_ms, budget, results)
         results.emit(out)
         return is_done and super().advance_watermark(watermark_ms, budget, out)
 
@@ -215,21 +214,31 @@ class SessionWindowOperator(Operator):
             self._on_timer(due[0], due[1], results)
         return False
 
-    def _fire_columns(
-        self, columns: ColumnSessions, watermark_ms: int, budget: int, results: Results
-    ) -> bool:
-        """The same, all at once up to a time: what stands in arrays and what does not (TM-4)."""
-        limit_ms, keys = columns.limit_ms(watermark_ms), list[Any]()
-        while due := self._timers.pop_due(limit_ms):
-            keys.append(due[1])
-            if len(keys) == budget:
-                limit_ms = due[0]
-                break
-        for key in columns.pop_due(keys, limit_ms):
-            self._on_timer(limit_ms, key, results)
-        columns.fire(self._gathered, results)
+    def _fire_together(self, watermark_ms: int, budget: int, results: Results) -> bool:
+        """The same, all at once up to a time, by their ends: in arrays and not in arrays (TM-4)."""
+        columns = self._column_sessions
+        limit_ms = watermark_ms if columns is None else columns.limit_ms(watermark_ms)
+        keys, limit_ms = self._timers.pop_all_due(limit_ms, budget)
+        is_done = limit_ms == watermark_ms and len(keys) < budget
+        if columns is not None:
+            keys = columns.pop_due(keys, limit_ms)
+            is_done = is_done and not columns.has_due(limit_ms)
+        self._gather(keys, limit_ms, results)
+        if columns is not None:
+            columns.fire(self._gathered, results)
         self._gathered.sort(key=lambda fired: int(fired[1][END]))
-        return limit_ms == watermark_ms and len(keys) < budget and not columns.has_due(limit_ms)
+        self._fire_gathered(results)
+        return is_done
+
+    def _gather(self, keys: list[Any], limit_ms: int, results: Results) -> None:
+        """Looks after the timers of these keys."""
+        dirty, register = self._sessions.dirty, self._timers.register
+        for key in keys:
+            sessions = dirty.get(key)
+            if sessions.__class__ is list and sessions[0][END] - 1 > limit_ms:
+                register(sessions[0][END] - 1, key)  # the first has grown: nothing else to do
+            else:
+                self._on_timer(limit_ms, key, results)
 
     def close(self) -> None:
         self._contents.close()

@@ -238,6 +238,14 @@ class QueueAgainstList(RuleBasedStateMachine):
         if earliest is not None:
             self.model.remove(earliest)
 
+    @rule(limit_ms=times, most=st.integers(1, 4))
+    def pop_all(self, limit_ms: Any, most: int) -> None:
+        due = sorted((t for t in self.model if t[0] <= limit_ms), key=lambda timer: timer[0])[:most]
+        up_to_ms = due[-1][0] if len(due) == most else limit_ms
+        assert self.queue.pop_all_due(limit_ms, most) == ([key for _, key in due], up_to_ms)
+        for timer in due:
+            self.model.remove(timer)
+
     @rule()
     def look_ahead(self) -> None:
         assert self.queue.next_timestamp() == min((t for t, _ in self.model), default=None)
