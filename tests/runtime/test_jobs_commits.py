@@ -42,18 +42,26 @@ pytestmark = pytest.mark.slow
 Act = Callable[[JobClient, BusySink], Awaitable[None]]
 
 
+def run_job(sink: BusySink, act: Act, **settings: Any) -> None:
+    """Starts a job into the sink and does something with it."""
+
+    async def run() -> None:
+        env = environment(sink__committer__retries=1_000, **settings)
+        totals_pipeline(env, SteppedSource(records_of(1, 24), sink.gate), sink)
+        await act(await env.execute_async("busy"), sink)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
 def run_busy(act: Act) -> BusySink:
     """Does something once a commit has failed; then the job ends."""
     sink = BusySink(Gate(is_open=True))
 
-    async def run() -> None:
-        env = environment(sink__committer__retries=1_000)
-        totals_pipeline(env, SteppedSource(records_of(1, 24), sink.gate), sink)
-        client = await env.execute_async("busy")
+    async def act_once_failed(client: JobClient, sink: BusySink) -> None:
         await until(client, lambda status: bool(status["commit_failure"]))
         await act(client, sink)
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    run_job(sink, act_once_failed)
     return sink
 
 
@@ -92,28 +100,21 @@ def test_cancel_ends_a_job_that_cannot_commit() -> None:
 
 def test_interrupted_job_does_not_wait_until_its_last_checkpoint_can_be_committed() -> None:
     """It is durable: whoever resumes commits it again."""
-    sink = BusySink()
 
-    async def run() -> None:
-        env = environment(sink__committer__retries=1_000, execution__checkpointing__interval="1h")
-        totals_pipeline(env, SteppedSource(records_of(1, 24), sink.gate), sink)
-        client = await env.execute_async("busy")
+    async def act(client: JobClient, sink: BusySink) -> None:
         await running(client)
         client._job.interrupt()
         assert (await client.result()).state == "SUSPENDED"
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    sink = BusySink()
+    run_job(sink, act, execution__checkpointing__interval="1h")
     assert sink.tries == 1
 
 
 def test_savepoint_behind_a_stop_that_cannot_commit_is_refused_too() -> None:
     """Whoever waits for the stop itself is told when the sink is well again."""
-    sink = BusySink()
 
-    async def run() -> None:
-        env = environment(sink__committer__retries=1_000, execution__checkpointing__interval="1h")
-        totals_pipeline(env, SteppedSource(records_of(1, 24), sink.gate), sink)
-        client = await env.execute_async("busy")
+    async def act(client: JobClient, sink: BusySink) -> None:
         await running(client)
         stop = asyncio.create_task(client.stop_with_savepoint())
         savepoint = asyncio.create_task(client.trigger_savepoint())
@@ -123,5 +124,6 @@ def test_savepoint_behind_a_stop_that_cannot_commit_is_refused_too() -> None:
         sink.is_busy = False
         assert await stop
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    sink = BusySink()
+    run_job(sink, act, execution__checkpointing__interval="1h")
     assert sink.values
