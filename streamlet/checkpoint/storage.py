@@ -76,9 +76,15 @@ class CheckpointStorage:
         """Runs with a damaged manifest, of which it was told."""
 
     def create(self) -> None:
-        """Makes the directories of this run."""
+        """Makes the directories of this run; those that were removed before cannot come back."""
         with writing(self.run):
             self.disk.make_directory(self.state)
+            self.disk.sync_directory(self._job)
+
+    def remove(self) -> None:
+        """Removes all of this run, durably: after a loss of power it would be the latest again."""
+        self.disk.remove(self.run)
+        self.disk.sync_directory(self._job)
 
     def checkpoint_directory(self, checkpoint_id: int) -> Path:
         return self.run / f"chk-{checkpoint_id}"

@@ -124,13 +124,13 @@ class RunRecorder:
         """Records how the run ended; that this cannot be written does not change how."""
         if not self._is_recorded:
             return
-        if self._is_refused:
-            self._disk.remove(self._storage.run)
-            return
         self._record.state = state
         self._record.ended_ms = ended_ms
         self._record.savepoint = savepoint
         try:
+            if self._is_refused:
+                self._storage.remove()
+                return
             self._storage.write_run(self._record)
             if not keeps_checkpoints:
                 self._storage.forget_lineage(self._record)

@@ -43,10 +43,10 @@ class Returns:
 
     def __init__(self) -> None:
         self._savepoints: list[Savepoint] = []
-        self._begun: list[Path] = []
+        self._begun: list[Savepoint] = []
         self._before: Return | None = None
-        self._arrived: Savepoint | None = None
-        """The last one to which somebody has gone back all the way."""
+        self._refused: list[Savepoint] = []
+        """Since somebody has last gone back all the way."""
         self.pending: Return | None = None
         """Begun, and later output may not have been discarded yet."""
         self.way_out: Savepoint | None = None
@@ -79,27 +79,29 @@ class Returns:
         if self.pending is not None and not self.pending.is_recorded(runs):
             self.pending = self._before
         if self.pending is not None:
-            self._begun.append(self.pending.savepoint.path)
+            self._begun.append(self.pending.savepoint)
         return self.pending
 
     def arrive(self) -> None:
         """Later output has been discarded."""
-        if self.pending is not None:
-            self._arrived = self.pending.savepoint
         self.pending = self._before = None
+        self._refused.clear()
 
     def turn_away(self, runs: Sequence[RunRecord]) -> bool:
         """A restore was refused: whether output that it counts on may have been discarded.
 
         Somebody went back to another savepoint since. If one that died has gone to this one all
-        the same, `--resume` finds no other: then only another savepoint helps.
+        the same, `--resume` finds no other: then only another savepoint helps. The last one from
+        which output was discarded does; whether one that died came so far nobody knows.
         """
         pending = self.pending
         if pending is None:
             return False
         gone = self._begun[pending.savepoint.returns :]
-        if all(path == pending.savepoint.path for path in gone):
+        if all(savepoint == pending.savepoint for savepoint in gone):
             return False
+        self._refused.append(pending.savepoint)
         if pending.is_recorded(runs):
-            self.way_out = self._arrived
+            others = [savepoint for savepoint in self._begun if savepoint not in self._refused]
+            self.way_out = others[-1] if others else None
         return True

@@ -16,6 +16,7 @@ from tests.testing.simulation.simulated_pipelines import (
     running_count,
     session,
     stateless,
+    tumbling,
     union_with_idle_input,
 )
 
@@ -214,6 +215,44 @@ KEPT = [
             ),
             Fate(
                 crash=Crash("before-run-record-create", 1), has_power=True, is_from_savepoint=True
+            ),
+        ],
+    ),
+    Kept(
+        "the record of a refused run was removed, and back after a loss of power: with a clock "
+        "that had jumped back meanwhile it was the latest, and a resume was refused as that run was",
+        tumbling,
+        [830457608],
+        [
+            Fate(
+                crash=Crash("before-manifest-create", 2),
+                asks=(Ask("savepoint", "before-checkpoint-complete-message", 1),),
+                is_crash_after_ask=True,
+                is_frequent=True,
+            ),
+            Fate(
+                crash=Crash("before-manifest-create", 2),
+                has_power=True,
+                asks=(Ask("savepoint", "before-checkpoint-complete-message", 3),),
+                is_crash_after_ask=True,
+                is_frequent=True,
+            ),
+            Fate(
+                crash=Crash("before-savepoint-manifest-rename", 1),
+                has_power=True,
+                asks=(Ask("savepoint", "before-task-ack-message", 2),),
+                is_from_savepoint=True,
+                savepoints_back=1,
+                is_frequent=True,
+            ),
+            Fate(is_from_savepoint=True),
+            Fate(
+                crash=Crash("before-savepoint-manifest-rename", 1),
+                clock_wrong_by_ms=-HOUR_MS,
+                asks=(Ask("savepoint", "before-task-ack-message", 2),),
+                is_from_savepoint=True,
+                savepoints_back=1,
+                is_frequent=True,
             ),
         ],
     ),
