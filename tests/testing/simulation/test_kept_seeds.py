@@ -220,7 +220,7 @@ KEPT = [
     ),
     Kept(
         "the record of a refused run was removed, and back after a loss of power: with a clock "
-        "that had jumped back meanwhile it was the latest, and a resume was refused as that run was",
+        "that had jumped back it was the latest, and a resume was refused as that run was",
         tumbling,
         [830457608],
         [
