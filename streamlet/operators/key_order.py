@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamlet.column_folds.forms import as_arrays
+from streamlet.column_folds.kept import INTS
 from streamlet.columns import numbers_of
 from streamlet.operators.keyed import key_columns
-from streamlet.state.key_index import INTS, Keys
+from streamlet.state.key_index import Keys
 
 
 def key_arrays(key_fields: tuple[str, ...], keys: Keys) -> list[pa.Array] | None:

@@ -54,6 +54,8 @@ class SessionWindowOperator(Operator):
         self._lateness_ms = allowed_lateness_ms
         self._late_tag_id = late_tag_id
         self._watermark_ms = MIN_TIMESTAMP
+        self._fires_together = isinstance(contents, AggContents) and not allowed_lateness_ms
+        """Whether sessions that fire are of no more use to anybody, and are named aggregates."""
         self._gathered: list[tuple[Any, list[Any]]] = []
         """Sessions that are due and dropped, and fire together."""
         self._column_sessions: ColumnSessions | None = None
@@ -198,7 +200,7 @@ class SessionWindowOperator(Operator):
         self._watermark_ms = watermark_ms
         self._contents.set_watermark(watermark_ms)
         results = Results()
-        if isinstance(self._contents, AggContents) and not self._lateness_ms:
+        if self._fires_together:
             is_done = self._fire_together(watermark_ms, budget, results)
         else:
             is_done = self._fire_due(watermark_ms, budget, results)
@@ -320,7 +322,7 @@ class SessionWindowOperator(Operator):
         return min(end - 1 + self._lateness_ms, MAX_TIMESTAMP)
 
     def _fire(self, key: Any, session: list[Any], results: Results) -> None:
-        if isinstance(self._contents, AggContents) and not self._lateness_ms:
+        if self._fires_together:
             self._gathered.append((key, session))
         else:
             self._fire_now(key, session, results)

@@ -10,10 +10,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from streamlet.column_folds.kept import objects
+from streamlet.column_folds.kept import INTS, objects
 from streamlet.state.key_index import (
     ABSENT,
-    INTS,
     IntIndex,
     KeyIndex,
     Keys,

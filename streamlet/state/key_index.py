@@ -9,12 +9,13 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamlet.column_folds.kept import INTS, objects
+
 Keys: TypeAlias = npt.NDArray[Any]
 """Keys, in an array of int64 or of Python's objects; `tolist` gives the keys as rows have them."""
 Slots: TypeAlias = npt.NDArray[np.intp]
 
 ABSENT: Final = -1
-INTS: Final = np.dtype(np.int64)
 
 _FIRST_PLACES: Final = 256
 _PIECE: Final = 16_384
@@ -43,7 +44,7 @@ def keys_array(keys: Sequence[Any]) -> Keys:
             return np.array(keys, INTS)
         except OverflowError:
             pass
-    return np.fromiter(keys, object, len(keys))
+    return objects(keys)
 
 
 def joined(parts: Sequence[Keys]) -> Keys:

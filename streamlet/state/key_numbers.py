@@ -9,8 +9,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamlet.column_folds.kept import INTS
 from streamlet.state.arrays import PIECE, Arrays, Part, ValuesOf, grown
-from streamlet.state.key_index import ABSENT, INTS, IntIndex, Keys, Slots, unique
+from streamlet.state.key_index import ABSENT, IntIndex, Keys, Slots, unique
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamlet.column_folds.kept import INTS
 from streamlet.state import arrays as module
 from streamlet.state.arrays import KeyedArrays
-from streamlet.state.key_index import ABSENT, INTS, Slots, keys_array
+from streamlet.state.key_index import ABSENT, Slots, keys_array
 from streamlet.state.layout import MISSING
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamlet.column_folds.kept import INTS
 from streamlet.state import key_index as module
 from streamlet.state.key_index import (
     ABSENT,
-    INTS,
     IntIndex,
     KeyIndex,
     ObjectIndex,

@@ -15,7 +15,7 @@ import msgspec
 
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.output import writing
-from streamlet.connectors.files.ranges import ByRun, Ranges, joined, minus, united
+from streamlet.connectors.files.ranges import ByRun, Ranges, has, joined, minus, united
 from streamlet.errors import FatalError
 
 JOURNAL_NAME: Final = ".streamlet.committed"
@@ -62,8 +62,7 @@ class CommitJournal:
 
     def holds(self, run_id: str, checkpoint_id: int) -> bool:
         """Whether the commit of this checkpoint of this run has begun."""
-        ranges = self._read().runs.get(run_id, ())
-        return any(first <= checkpoint_id <= last for first, last in ranges)
+        return has(self._read().runs.get(run_id, ()), checkpoint_id)
 
     def committed(self) -> ByRun:
         """The checkpoints whose commit has begun, but for those that were discarded."""

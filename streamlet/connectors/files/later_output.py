@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from streamlet.connectors.files.disk import FileDisk
 from streamlet.connectors.files.journal import CommitJournal
 from streamlet.connectors.files.output import remove, sync_directories
-from streamlet.connectors.files.ranges import ByRun, Ranges, common, joined, minus, united
+from streamlet.connectors.files.ranges import ByRun, Ranges, common, has, joined, minus, united
 from streamlet.errors import RestoreError
 from streamlet.sink import RestoreContext
 
@@ -48,7 +48,7 @@ class LaterOutput:
         there = united(journal.committed(), {run: joined(ids) for run, ids in seen.items()})
         self._output = minus({run: there.get(run, []) for run in ctx.run_ids}, known)
         """What would come twice: also what readers have taken."""
-        self._files = [path for path, run, number in visible if _has(self._output, run, number)]
+        self._files = [p for p, run, number in visible if has(self._output.get(run, ()), number)]
         gone = journal.discarded()
         self._lost = {run: both for run in own if (both := common(own[run], gone.get(run, [])))}
         """What would not come at all."""
@@ -116,11 +116,6 @@ def _included(ctx: RestoreContext, run_id: str) -> Ranges:
     if not ctx.history:
         return [(1, ctx.checkpoint_id)] if ctx.checkpoint_id else []
     return joined((first, last) for run, first, last in ctx.history if run == run_id)
-
-
-def _has(output: ByRun, run_id: str, checkpoint_id: int) -> bool:
-    ranges = output.get(run_id, ())
-    return any(first <= checkpoint_id <= last for first, last in ranges)
 
 
 def _named(output: ByRun) -> str:

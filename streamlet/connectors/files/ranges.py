@@ -27,6 +27,15 @@ def joined(ranges: Iterable[tuple[int, int]]) -> Ranges:
     return found
 
 
+def has(ranges: Iterable[tuple[int, int]], checkpoint_id: int) -> bool:
+    """Whether the id is one of them.
+
+    >>> has([(1, 2), (4, 6)], 5), has([(1, 2), (4, 6)], 3)
+    (True, False)
+    """
+    return any(first <= checkpoint_id <= last for first, last in ranges)
+
+
 def without(ranges: Ranges, others: Ranges) -> Ranges:
     """The ids of `ranges` that `others` does not have.
 
